@@ -1,1 +1,20 @@
-//! stub
+//! The vocabulary and rules of SQL Server's Virtual Device Interface (VDI) as data.
+//!
+//! Nothing here does I/O: the shared memory, the client library and the server half use these
+//! words and look their rules up in these tables.
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod completion;
+pub mod config;
+pub mod features;
+mod named;
+pub mod source;
+pub mod status;
+
+pub use command::{CommandCode, VdcCommand, VdsCommand, Whence};
+pub use completion::CompletionCode;
+pub use config::{ConfigError, ServerConfig, VdConfig, negotiate, validate_client_config};
+pub use features::{Direction, Features, Mode};
+pub use source::Source;
+pub use status::HResult;
