@@ -9,10 +9,13 @@ pub mod completion;
 pub mod config;
 pub mod device;
 pub mod features;
+pub mod guid;
+pub mod matrix;
 mod named;
 pub mod profile;
 pub mod source;
 pub mod state;
+pub mod statement;
 pub mod status;
 
 pub use command::{CommandCode, VdcCommand, VdsCommand, Whence};
