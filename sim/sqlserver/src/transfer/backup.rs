@@ -77,9 +77,9 @@ impl Writer<'_, '_> {
 
     fn take_back(&mut self, answer: Answer) -> Result<(), Stopped> {
         self.lane.succeeded(&answer)?;
-        if answer.bytes < answer.command.size {
+        if answer.bytes != u64::from(answer.command.size) {
             let (command, bytes) = (answer.command, answer.bytes);
-            return Err(self.lane.run.fail(Cause::ShortWrite { command, bytes }));
+            return Err(self.lane.run.fail(Cause::WrongCount { command, bytes }));
         }
         self.spare = answer.buffer.filter(|_| self.shape.keeps_buffers);
         Ok(())

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vdi_device::{AbortCause, AbortKind};
+use vdi_device::{AbortCause, AbortKind, Reason};
 use vdi_protocol::{CommandCode, CompletionCode, Direction, HResult};
 
 use super::fault::Action;
@@ -111,16 +111,16 @@ pub enum Cause {
         /// The client's answer.
         completion: CompletionCode,
     },
-    /// The client took fewer bytes than it was given and called that a success.
+    /// The client reported another number of bytes than it can have moved.
     #[error(
-        "The client completed {command} with success, but reported only {bytes} bytes; a Write \
-         moves all of its bytes or ends with an error."
+        "The client completed {command} and reported {bytes} bytes; a Write that succeeds moves \
+         all of its bytes, and nothing moves more."
     )]
-    ShortWrite {
+    WrongCount {
         /// The command.
         command: PendingCommand,
         /// What the client reported.
-        bytes: u32,
+        bytes: u64,
     },
     /// The set was aborted under way.
     #[error("The set was aborted: {}.{}", abort_text(.cause), pending_text(.oldest))]
@@ -158,7 +158,7 @@ pub enum Cause {
         /// The command.
         command: PendingCommand,
         /// Bytes that came too late.
-        bytes: u32,
+        bytes: u64,
     },
     /// A fault of the plan.
     #[error("The fault plan said so: {action} {place}.")]
@@ -185,6 +185,7 @@ impl Cause {
     pub fn fate(&self) -> Fate {
         match self {
             Cause::Statement(_) => Fate::Usage,
+            Cause::Interface { error, .. } if is_bad_name(error) => Fate::Usage,
             Cause::Interface { error, .. } => match error.status() {
                 HResult::VD_E_MEMORY | HResult::VD_E_SECURITY | HResult::VD_E_UNEXPECTED => {
                     Fate::Environment
@@ -221,7 +222,10 @@ impl Cause {
             }
             Cause::Interface { error, .. } => vec![buffers_failure(set, &hresult(error.status()))],
             Cause::Completion { command, completion } => command_failure(command, *completion),
-            Cause::ShortWrite { command, .. } => {
+            Cause::WrongCount { command, .. } if command.code == CommandCode::READ => {
+                command_failure(command, CompletionCode::ERROR_READ_FAULT)
+            }
+            Cause::WrongCount { command, .. } => {
                 command_failure(command, CompletionCode::ERROR_WRITE_FAULT)
             }
             Cause::Aborted { oldest: Some(command), .. } => command_failure(command, aborted),
@@ -239,6 +243,17 @@ impl Cause {
         messages.push(Message::terminating(verb));
         messages
     }
+}
+
+/// Whether a name was refused that nobody can give a set.
+fn is_bad_name(error: &vdi_device::Error) -> bool {
+    matches!(
+        error.reason(),
+        Reason::NameEmpty
+            | Reason::NameBackslash { .. }
+            | Reason::NameTooLong { .. }
+            | Reason::InstanceName { .. }
+    )
 }
 
 /// A VDI status in the place of an operating system error.

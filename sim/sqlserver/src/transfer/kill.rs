@@ -1,7 +1,7 @@
 //! Dying as a crashed process does.
 
 /// Ends this process at once, without destructors, handlers or flushing.
-pub(crate) fn kill_this_process() -> ! {
+pub fn kill_this_process() -> ! {
     #[cfg(unix)]
     {
         let _ =

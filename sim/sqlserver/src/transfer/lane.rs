@@ -114,7 +114,8 @@ impl Run {
 pub(crate) struct Answer {
     pub(crate) command: PendingCommand,
     pub(crate) completion: CompletionCode,
-    pub(crate) bytes: u32,
+    /// What the client reported for a Read or Write.
+    pub(crate) bytes: u64,
     pub(crate) buffer: Option<Buffer>,
 }
 
@@ -206,8 +207,8 @@ impl<'r> Lane<'r> {
             position: completed.position,
             took: command.age,
         });
-        let Completed { completion, bytes, buffer, .. } = completed;
-        Some(Answer { command, completion, bytes, buffer })
+        let Completed { completion, claimed, buffer, .. } = completed;
+        Some(Answer { command, completion, bytes: claimed, buffer })
     }
 
     /// The next completion, whichever command it belongs to; waits for it, running the agent's
@@ -218,7 +219,7 @@ impl<'r> Lane<'r> {
                 return Ok(answer);
             }
             let inbox = &self.inbox;
-            if let Err(error) = self.run.set.run_agent_until(&mut || !inbox.is_empty(), None)
+            if let Err(error) = self.device.run_agent_until(&mut || !inbox.is_empty(), None)
                 && !self.flight.has_arrived()
             {
                 let oldest = self.flight.oldest();
@@ -246,6 +247,7 @@ impl<'r> Lane<'r> {
 
     /// Turns a completion with an error into the failure of the transfer.
     pub(crate) fn succeeded(&self, answer: &Answer) -> Result<(), Stopped> {
+        self.plausible(answer)?;
         let (command, completion) = (&answer.command, answer.completion);
         if completion.is_success() {
             return Ok(());
@@ -258,6 +260,16 @@ impl<'r> Lane<'r> {
                 Cause::Completion { command: command.clone(), completion }
             },
         ))
+    }
+
+    /// Refuses a Read or Write that claims more bytes than it had.
+    pub(crate) fn plausible(&self, answer: &Answer) -> Result<(), Stopped> {
+        let has_bytes = matches!(answer.command.code, CommandCode::READ | CommandCode::WRITE);
+        if has_bytes && answer.bytes > u64::from(answer.command.size) {
+            let (command, bytes) = (answer.command.clone(), answer.bytes);
+            return Err(self.run.fail(Cause::WrongCount { command, bytes }));
+        }
+        Ok(())
     }
 
     /// A buffer from the set's pool, as soon as one is free.

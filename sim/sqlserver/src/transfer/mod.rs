@@ -29,6 +29,7 @@ mod statement;
 pub use cause::{Cause, Fate, PendingCommand, TransferError};
 pub use expected::{Expected, ExpectedFile, SeededBytes};
 pub use fault::{Action, At, Fault, FaultError, FaultPlan, PRESETS, Preset, Stage};
+pub use kill::kill_this_process;
 pub use message::Message;
 pub use observer::{Event, Observer, Unobserved};
 pub use session::{Session, Summary};

@@ -135,7 +135,9 @@ impl Reader<'_, '_> {
             self.in_error = true;
             return Ok(());
         }
-        if !ends {
+        if ends {
+            self.lane.plausible(&answer)?;
+        } else {
             self.lane.succeeded(&answer)?;
         }
         if self.gap {
@@ -151,10 +153,10 @@ impl Reader<'_, '_> {
                 .map_err(|error| SinkError::Other(error.to_string()))
                 .and_then(|part| sink.accept(&part))
                 .map_err(|error| self.sink_failed(error))?;
-            self.at += u64::from(bytes);
+            self.at += bytes;
         }
         self.ended = ends || bytes == 0;
-        self.gap = !self.ended && bytes < command.size && self.shape.features.mode() == Mode::Disk;
+        self.gap = !self.ended && bytes < u64::from(command.size) && self.shape.features.mode() == Mode::Disk;
         self.spare = buffer.filter(|_| self.shape.keeps_buffers);
         Ok(())
     }
