@@ -43,7 +43,7 @@ fn bases_are_aligned_for_every_buffer_alignment_of_vdi() {
     let names = Names::new(POSIX);
     let made = names.create("a");
     let regions: Vec<_> = (0..8).map(|_| Region::open(POSIX, made.name()).unwrap()).collect();
-    assert!(regions.iter().all(|region| region.base() as usize % 65536 == 0));
+    assert!(regions.iter().all(|region| (region.base() as usize).is_multiple_of(65536)));
     assert_eq!(made.base_alignment(), 65536);
 }
 
