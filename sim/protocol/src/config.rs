@@ -153,8 +153,8 @@ pub enum Limit {
         /// The largest legal value.
         max: u32,
     },
-    /// Exactly one of VDF_WriteMedia and VDF_ReadMedia.
-    OneDirection,
+    /// A mask with VDF_WriteMedia, VDF_ReadMedia or both.
+    Direction,
 }
 
 impl Limit {
@@ -168,7 +168,8 @@ impl Limit {
             Self::MultipleOf { unit, max } => {
                 unit <= value && value <= max && value.is_multiple_of(unit)
             }
-            Self::OneDirection => Features::from_bits_retain(value).direction().is_some(),
+            Self::Direction => Features::from_bits_retain(value)
+                .intersects(Features::WRITE_MEDIA.union(Features::READ_MEDIA)),
         }
     }
 }
@@ -182,8 +183,8 @@ impl fmt::Display for Limit {
                 f.write_str(if or_zero { ", or 0 for the default" } else { "" })
             }
             Self::MultipleOf { unit, max } => write!(f, "a multiple of {unit}, at most {max}"),
-            Self::OneDirection => {
-                f.write_str("a mask with either VDF_WriteMedia (backup) or VDF_ReadMedia (restore)")
+            Self::Direction => {
+                f.write_str("a mask with VDF_WriteMedia (backup) or VDF_ReadMedia (restore)")
             }
         }
     }
@@ -269,7 +270,7 @@ impl ServerConfig {
     /// What BeginConfiguration checks. Source: VDI, BeginConfiguration page; for the upper limit
     /// of the transfer size see [`MAX_TRANSFER_SIZE`].
     pub fn validate(&self) -> Result<(), ConfigError> {
-        check(ConfigField::ServerFeatures, self.features.bits(), Limit::OneDirection)?;
+        check(ConfigField::ServerFeatures, self.features.bits(), Limit::Direction)?;
         check(
             ConfigField::BlockSize,
             self.block_size,
