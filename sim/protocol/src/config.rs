@@ -34,6 +34,10 @@ pub const MAX_TRANSFER_SIZE: u32 = 4 * KIB * KIB;
 /// Source: VDI, "VDConfig Structure".
 pub const MAX_IO_DEPTH: u32 = 4;
 
+/// How many intervals of `serverTimeOut` may pass with commands pending and none completing
+/// before the operation is aborted. Source: VDI, "Description" (completion agent).
+pub const SERVER_TIME_OUT_INTERVALS: u32 = 2;
+
 /// The configuration of a set (VDConfig): 44 bytes, the same on Windows and Linux.
 ///
 /// At Create the client fills the first seven fields; GetConfiguration returns them as the server
@@ -56,8 +60,8 @@ pub struct VdConfig {
     pub soft_file_mark_block_size: u32,
     /// Bytes of the warning zone at the end of the medium; 0 for none.
     pub eom_warning_size: u32,
-    /// Milliseconds that the server gives the client to complete something; 0 for ever. The
-    /// operation is aborted after two of them.
+    /// Milliseconds that the server gives the client to complete something; 0 for ever. See
+    /// [`SERVER_TIME_OUT_INTERVALS`].
     pub server_time_out: u32,
     /// Out: the block size; every transfer is a multiple of it.
     pub block_size: u32,

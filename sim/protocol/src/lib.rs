@@ -2,6 +2,13 @@
 //!
 //! Nothing here does I/O: the shared memory, the client library and the server half use these
 //! words and look their rules up in these tables.
+//!
+//! - codes: [`status`] of calls, [`completion`] of commands, [`command`] and [`features`]
+//! - structures and their limits: [`config`], [`command`], [`statement`], [`guid`]
+//! - rules as tables: [`matrix`] (which command, which fields), [`state`] (a set, both halves),
+//!   [`device`] (one device); a [`source`] marks what the specification leaves to us
+//! - [`profile`]: the servers that can be played
+//! - [`mod@explain`]: what a code means, what lies behind it, what to do
 #![forbid(unsafe_code)]
 
 pub mod command;

@@ -46,7 +46,7 @@ fn status_codes_are_those_of_the_header() {
 #[case(0, 0)]
 #[case(2, 0x8007_0002)]
 #[case(995, 0x8007_03E3)]
-#[case(0x1_0002, 0x8007_0002)]
+#[case(0x8_0002, 0x8007_0002)]
 #[case(0x8077_0003, 0x8077_0003)]
 fn win32_errors_become_statuses(#[case] win32: u32, #[case] status: u32) {
     assert_eq!(HResult::from_win32(win32).0, status);
@@ -196,6 +196,7 @@ fn unknown_feature_bits_are_kept_and_shown() {
     assert_eq!(odd.to_string(), "VDF_RequestComplete|0x100004");
     assert_eq!(Features::empty().to_string(), "VDF_LikePipe");
     assert_eq!((odd - Features::REQUEST_COMPLETE).bits(), 0x10_0004);
+    assert_eq!((!Features::REMOVABLE).bits(), 0xFFFF_FFFE);
 }
 
 /// The combinations of the specification, spelt out: four bases and one with removable media,

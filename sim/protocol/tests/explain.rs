@@ -163,7 +163,9 @@ fn unknown_numbers_are_no_code_of_vdi(#[case] input: &str) {
 /// Catches: the gap in the header's list being explained as one of its neighbours.
 #[test]
 fn undefined_statuses_of_vdi_are_told_apart() {
-    let error = explain("0x80770008").unwrap_err();
-    assert_eq!(error, ExplainError::UndefinedStatus { status: HResult(0x8077_0008) });
-    assert!(error.to_string().contains("0x80770008"));
+    for input in ["0x80770008", "-2139684856", "2155282440"] {
+        let error = explain(input).unwrap_err();
+        assert_eq!(error, ExplainError::UndefinedStatus { status: HResult(0x8077_0008) });
+        assert!(error.to_string().contains("0x80770008"), "{error}");
+    }
 }

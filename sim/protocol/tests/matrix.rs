@@ -121,22 +121,39 @@ fn features_and_modes_agree() {
     }
 }
 
-/// Catches: a command sent without the feature that stands for it, or not sent with it.
+/// Catches: a command that comes without its feature, not with it, or with another one.
 #[test]
-fn optional_commands_follow_their_features() {
-    let cases = [
-        (CommandCode::LOAD, Features::REMOVABLE),
-        (CommandCode::DISCARD, Features::DISCARD),
-        (CommandCode::PREPARE_TO_FREEZE, Features::SNAPSHOT_PREPARE),
-        (CommandCode::FILE_INFO_BEGIN, Features::ENUM_FROZEN_FILES),
-        (CommandCode::FILE_INFO_END, Features::ENUM_FROZEN_FILES),
-        (CommandCode::COMPLETE, Features::COMPLETE_ENABLED),
-        (CommandCode::GET_POSITION, Features::RANDOM_ACCESS),
-        (CommandCode::GET_POSITION, Features::POSITION),
-    ];
-    for (code, bit) in cases {
-        assert_eq!(code.support_with(Features::LIKE_PIPE), Support::NotSent, "{code}");
-        assert_eq!(code.support_with(bit), Support::Required, "{code}");
+fn each_feature_brings_its_commands() {
+    let brings = |bit: Features| -> &[CommandCode] {
+        match bit {
+            Features::REMOVABLE => &[CommandCode::LOAD],
+            Features::REWIND => &[CommandCode::REWIND],
+            Features::POSITION | Features::RANDOM_ACCESS => {
+                &[CommandCode::GET_POSITION, CommandCode::SET_POSITION]
+            }
+            Features::SKIP_BLOCKS => &[CommandCode::SKIP_BLOCKS],
+            Features::DISCARD => &[CommandCode::DISCARD],
+            Features::FILE_MARKS => &[CommandCode::WRITE_MARK, CommandCode::SKIP_MARKS],
+            Features::SNAPSHOT_PREPARE => &[CommandCode::PREPARE_TO_FREEZE],
+            Features::ENUM_FROZEN_FILES => {
+                &[CommandCode::FILE_INFO_BEGIN, CommandCode::FILE_INFO_END]
+            }
+            Features::COMPLETE_ENABLED => &[CommandCode::COMPLETE],
+            _ => &[],
+        }
+    };
+    let required = |features: Features| -> Vec<CommandCode> {
+        let all = CommandCode::ALL.iter().copied();
+        all.filter(|code| code.support_with(features) == Support::Required).collect()
+    };
+    let always = required(Features::LIKE_PIPE);
+    let four =
+        [CommandCode::READ, CommandCode::WRITE, CommandCode::CLEAR_ERROR, CommandCode::FLUSH];
+    assert_eq!(always, four);
+    for (bit, name) in Features::NAMES {
+        let mut more = required(bit);
+        more.retain(|code| !always.contains(code));
+        assert_eq!(more, brings(bit), "{name}");
     }
     // Asking is not enough: the server has to grant it.
     assert_eq!(CommandCode::COMPLETE.support_with(Features::REQUEST_COMPLETE), Support::NotSent);
