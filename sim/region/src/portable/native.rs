@@ -199,3 +199,54 @@ pub(crate) mod transfer {
         file.seek_write(source, at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek, Write};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::death::{Cancel, Ended, await_end, spawn_without_signals};
+    use crate::{Access, Backend, ObjectName, ProcessIdentity, Region};
+
+    #[test]
+    fn a_lost_lease_and_a_cancel_both_end_a_watch() {
+        for (lose, cancel, ended) in [(true, false, Ended::Died), (false, true, Ended::Cancelled)] {
+            let held = Arc::new(AtomicBool::new(true));
+            let (probe, stop) = (Arc::clone(&held), Arc::new(Cancel::new().unwrap()));
+            let seen = Arc::clone(&stop);
+            let watch = spawn_without_signals("watch", move || {
+                let held = || probe.load(Ordering::Acquire);
+                assert_eq!(await_end(ProcessIdentity::default(), &seen, &held), ended);
+            });
+            held.store(!lose, Ordering::Release);
+            if cancel {
+                stop.cancel();
+            }
+            watch.unwrap().join().unwrap();
+        }
+    }
+
+    /// Catches: an offset that is lost; a chunk that is counted whole.
+    #[test]
+    fn bytes_pass_through_the_private_buffer() {
+        let name = ObjectName::new(&format!("t{}-native", std::process::id())).unwrap();
+        let region =
+            Region::create(Backend::Portable, &name, 200_000, Access::Creator, |_| Ok(())).unwrap();
+        region.unlink().unwrap();
+        let slice = region.slice(0, 200_000).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[7; 100_000]).unwrap();
+        assert_eq!(super::transfer::read(&file, slice, Some(99_990)).unwrap(), 10);
+        assert_eq!(super::transfer::read(&file, slice, Some(0)).unwrap(), 64 << 10);
+        slice.copy_from(0, b"abc").unwrap();
+        let start = slice.subslice(0, 3).unwrap();
+        assert_eq!(super::transfer::write(&file, start, Some(1)).unwrap(), 3);
+        file.rewind().unwrap();
+        assert_eq!(super::transfer::write(&file, start, None).unwrap(), 3);
+        let mut seen = [0; 5];
+        file.rewind().unwrap();
+        file.read_exact(&mut seen).unwrap();
+        assert_eq!(&seen, b"abcc\x07");
+    }
+}
