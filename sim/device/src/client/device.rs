@@ -300,8 +300,11 @@ impl Opened {
             };
             let lane = self.lane_of(&session);
             let mut ready = || {
-                (!self.held.load(Ordering::SeqCst) && commands.has_news(&lane.commands.0))
-                    || lane.closed.load(Ordering::Acquire) != 0
+                // While ClearError is held back, neither it nor what comes behind it is news.
+                let news = || {
+                    commands.has_news(&lane.commands.0) || lane.closed.load(Ordering::Acquire) != 0
+                };
+                (!self.held.load(Ordering::SeqCst) && news())
                     || session.phase() == Phase::Abort
                     || session.is_closed()
             };
