@@ -4,9 +4,8 @@ use core::ffi::c_void;
 use core::fmt;
 use core::mem::{align_of, offset_of, size_of};
 
-use crate::features::{Features, Mode};
+use crate::completion::CompletionCode;
 use crate::named::named_codes;
-use crate::source::Source;
 
 /// The code of a command (VDCommands in vdi.h; 18 and 19 are absent from the 2004 header).
 ///
@@ -146,7 +145,7 @@ pub struct VdsCommand {
     /// The server's own, never looked at.
     pub completion_context: *mut c_void,
     /// What the client answered, or what the interface put in its place.
-    pub completion_code: crate::CompletionCode,
+    pub completion_code: CompletionCode,
     /// Bytes that Read or Write moved.
     pub bytes_transferred: u32,
 }
@@ -178,146 +177,3 @@ const _: () = {
     assert!(size_of::<VdcCommand>() == 24 && align_of::<VdcCommand>() == 8);
     assert!(size_of::<VdsCommand>() == 48 && align_of::<VdsCommand>() == 8);
 };
-
-/// What a command's `size` carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SizeUse {
-    /// Nothing to rely on.
-    Unused,
-    /// The number of bytes to transfer.
-    Bytes,
-    /// A signed number of marks or blocks.
-    Count,
-    /// An input whose meaning is not known (VDC_Load).
-    Unconfirmed,
-    /// A [`Whence`], with VDF_RandomAccess; otherwise nothing.
-    Whence,
-}
-
-/// When a command's `position` goes to the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PositionUse {
-    /// Never: nothing to rely on.
-    Unused,
-    /// With VDF_RandomAccess: a byte address from the start of the file.
-    RandomAccess,
-    /// Always.
-    Always,
-}
-
-/// Which fields of a command carry something, in and out. Every command has a completion code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Shape {
-    /// A data buffer goes with it.
-    pub buffer: bool,
-    /// What `size` carries.
-    pub size: SizeUse,
-    /// When `position` goes to the client.
-    pub position_in: PositionUse,
-    /// The client reports the number of bytes moved.
-    pub bytes_out: bool,
-    /// The client reports a position.
-    pub position_out: bool,
-    /// Whether the specification lists the command.
-    pub source: Source,
-}
-
-const PLAIN: Shape = Shape {
-    buffer: false,
-    size: SizeUse::Unused,
-    position_in: PositionUse::Unused,
-    bytes_out: false,
-    position_out: false,
-    source: Source::Stated,
-};
-
-const TRANSFER: Shape = Shape {
-    buffer: true,
-    size: SizeUse::Bytes,
-    position_in: PositionUse::RandomAccess,
-    bytes_out: true,
-    ..PLAIN
-};
-
-/// The commands that the tables of the specification leave out.
-const UNLISTED: Source = Source::Decided("in the headers, but not in the tables of commands");
-
-/// What the fields of each command carry.
-/// Source: VDI, "Command Inputs", "Command Outputs"; VDC_SetPosition page for whence.
-pub const SHAPES: [(CommandCode, Shape); 19] = [
-    (CommandCode::READ, TRANSFER),
-    (CommandCode::WRITE, TRANSFER),
-    (CommandCode::CLEAR_ERROR, PLAIN),
-    (CommandCode::REWIND, PLAIN),
-    (CommandCode::WRITE_MARK, PLAIN),
-    (CommandCode::SKIP_MARKS, Shape { size: SizeUse::Count, ..PLAIN }),
-    (CommandCode::SKIP_BLOCKS, Shape { size: SizeUse::Count, ..PLAIN }),
-    (CommandCode::LOAD, Shape { size: SizeUse::Unconfirmed, ..PLAIN }),
-    (CommandCode::GET_POSITION, Shape { position_out: true, ..PLAIN }),
-    (
-        CommandCode::SET_POSITION,
-        Shape {
-            size: SizeUse::Whence,
-            position_in: PositionUse::Always,
-            position_out: true,
-            ..PLAIN
-        },
-    ),
-    (CommandCode::DISCARD, PLAIN),
-    (CommandCode::FLUSH, PLAIN),
-    (CommandCode::SNAPSHOT, PLAIN),
-    (CommandCode::MOUNT_SNAPSHOT, PLAIN),
-    (CommandCode::PREPARE_TO_FREEZE, Shape { source: UNLISTED, ..PLAIN }),
-    (CommandCode::FILE_INFO_BEGIN, Shape { source: UNLISTED, ..PLAIN }),
-    (CommandCode::FILE_INFO_END, Shape { source: UNLISTED, ..PLAIN }),
-    (CommandCode::GET_ERROR, Shape { source: UNLISTED, ..PLAIN }),
-    (CommandCode::COMPLETE, Shape { source: UNLISTED, ..PLAIN }),
-];
-
-/// Whether a client has to execute a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Support {
-    /// It must.
-    Required,
-    /// It may answer ERROR_NOT_SUPPORTED.
-    Optional,
-    /// A server that keeps the rules does not send it.
-    NotSent,
-}
-
-/// A kind of device: a column of the table "Client Supported Commands".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DeviceKind {
-    /// Pipe-like, with or without removable media.
-    Pipe,
-    /// Tape-like.
-    Tape,
-    /// Disk-like with a fixed medium.
-    Disk,
-    /// Disk-like with removable media.
-    RemovableDisk,
-}
-
-impl DeviceKind {
-    /// All columns in the table's order.
-    pub const ALL: [Self; 4] = [Self::Pipe, Self::Tape, Self::Disk, Self::RemovableDisk];
-
-    /// The column that these features belong to.
-    pub const fn of(features: Features) -> Self {
-        match features.mode() {
-            Mode::Pipe => Self::Pipe,
-            Mode::Tape => Self::Tape,
-            Mode::Disk if features.contains(Features::REMOVABLE) => Self::RemovableDisk,
-            Mode::Disk => Self::Disk,
-        }
-    }
-}
-
-/// One cell of the mode matrix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SupportCell {
-    /// Whether the client has to execute the command.
-    pub support: Support,
-    /// Whether the specification says so.
-    pub source: Source,
-}

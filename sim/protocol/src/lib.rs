@@ -7,14 +7,23 @@
 pub mod command;
 pub mod completion;
 pub mod config;
+pub mod device;
 pub mod features;
+pub mod guid;
+pub mod matrix;
 mod named;
+pub mod profile;
 pub mod source;
+pub mod state;
+pub mod statement;
 pub mod status;
 
 pub use command::{CommandCode, VdcCommand, VdsCommand, Whence};
 pub use completion::CompletionCode;
 pub use config::{ConfigError, ServerConfig, VdConfig, negotiate, validate_client_config};
+pub use device::{DeviceEvent, DeviceState, device_transition};
 pub use features::{Direction, Features, Mode};
+pub use profile::Profile;
 pub use source::Source;
+pub use state::{ClientCall, ServerCall, State, client_transition, server_transition};
 pub use status::HResult;
