@@ -139,6 +139,33 @@ void fork_in_the_middle(std::string name)
     delete set;
 }
 
+// The server's buffers cannot be mapped: GetConfiguration succeeds, OpenDevice tells.
+void unmappable(std::string name)
+{
+    ClientVirtualDeviceSet set;
+    VDConfig config = VDConfig();
+    ClientVirtualDevice *device;
+    create(set, name);
+    std::printf("created\n");
+    std::fflush(stdout);
+    std::getchar();
+    GIVES(set.GetConfiguration(30000, &config), 0);
+    HOLDS(config.features == VDF_WriteMedia);
+    GIVES(set.OpenDevice(text(name), &device), VD_E_ABORT);
+    HOLDS(device == NULL);
+    GIVES(set.Close(), 0);
+}
+
+// Waits one unit of time, whatever that is.
+void wait_one(std::string name)
+{
+    ClientVirtualDeviceSet set;
+    VDConfig config;
+    create(set, name);
+    GIVES(set.GetConfiguration(1, &config), VD_E_TIMEOUT);
+    GIVES(set.Close(), 0);
+}
+
 // The process ends with the set open; what it named must not stay behind.
 void exit_without_close(std::string name)
 {
@@ -172,6 +199,8 @@ int main(int argc, char **argv)
         {"fork", fork_in_the_middle},
         {"exit-without-close", exit_without_close},
         {"exit-before-server", exit_before_server},
+        {"unmappable", unmappable},
+        {"wait-one", wait_one},
     };
     for (size_t i = 0; argc == 3 && i < sizeof modes / sizeof *modes; i++) {
         if (std::string(argv[1]) == modes[i].name) {

@@ -5,3 +5,5 @@
 //! library it offers [`caller`], which loads such a library at run time and calls it.
 
 pub mod caller;
+#[cfg(target_os = "linux")]
+mod dropin;

@@ -33,8 +33,7 @@ fn a_process_that_exits_without_close_leaves_nothing() {
 #[case(("VDISIM_TRACE", "/nonexistent/trace"), "VDISIM_TRACE: /nonexistent/trace")]
 fn a_wrong_variable_is_told_on_stderr(#[case] variable: (&str, &str), #[case] told: &str) {
     let namespace = Namespace::new();
-    let client =
-        Client::start_with("api_probe", &["aborted", "probe"], &namespace, &[variable]);
+    let client = Client::start_with("api_probe", &["aborted", "probe"], &namespace, &[variable]);
     let ended = client.must_succeed();
     assert!(ended.stderr.contains(told), "{ended:#?}");
 }

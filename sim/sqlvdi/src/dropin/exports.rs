@@ -48,7 +48,8 @@ static AT_EXIT: extern "C" fn() = {
 #[unsafe(export_name = "_ZN22ClientVirtualDeviceSetC1Ev")]
 unsafe extern "C" fn set_construct(this: *mut SetObject) {
     // Not through a reference: the memory holds nothing yet.
-    let cvds = catch_unwind(DeviceSet::take).map_or(ptr::null_mut(), |set| ptr::from_ref(set).cast_mut());
+    let cvds =
+        catch_unwind(DeviceSet::take).map_or(ptr::null_mut(), |set| ptr::from_ref(set).cast_mut());
     if !this.is_null() {
         // SAFETY: a C++ compiler calls a constructor with memory for the object.
         unsafe { this.write(SetObject { cvds: AtomicPtr::new(cvds) }) };

@@ -5,11 +5,12 @@
 //! issue 752. Lines of this library's own start with `vdisim:`.
 
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
-use vdi_device::{AbortKind, Error, Event, Observer};
+use vdi_device::{AbortKind, Error, Event, Observer, Reason};
 use vdi_protocol::HResult;
+use vdi_region::RegionError;
 
 use super::trace;
 
@@ -26,10 +27,8 @@ fn say_bytes(line: &[u8]) {
 /// Says why a call failed where the status alone would leave the user without a clue.
 pub(super) fn explain(call: &str, error: &Error) -> HResult {
     let status = error.status();
-    let needs_words = matches!(
-        status,
-        HResult::VD_E_MEMORY | HResult::VD_E_SECURITY | HResult::VD_E_UNEXPECTED
-    );
+    let needs_words =
+        matches!(status, HResult::VD_E_MEMORY | HResult::VD_E_SECURITY | HResult::VD_E_UNEXPECTED);
     if needs_words {
         say(&format!("vdisim: {call}: {error}"));
     }
@@ -39,20 +38,39 @@ pub(super) fn explain(call: &str, error: &Error) -> HResult {
 /// Hears of what happens to one set, and says and traces it.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
-    set_name: Mutex<Vec<u8>>,
+    known: Mutex<Known>,
+}
+
+/// What later lines need to know.
+#[derive(Debug, Default)]
+struct Known {
+    set_name: Vec<u8>,
+    /// The error number of the buffer object that could not be opened.
+    buffer_error: i32,
 }
 
 impl Messages {
     /// The set that the following events belong to.
     pub(super) fn name_set(&self, name: &[u8]) {
-        *self.set_name.lock().unwrap_or_else(PoisonError::into_inner) = name.to_owned();
+        *self.known() = Known { set_name: name.to_owned(), buffer_error: 0 };
     }
 
     fn say_as_sql_server(&self, text: &str) {
-        let name = self.set_name.lock().unwrap_or_else(PoisonError::into_inner);
-        say_bytes(
-            &[b"Host_", name.as_slice(), b"_SQLVDIMemoryName_0: ", text.as_bytes()].concat(),
-        );
+        let known = self.known();
+        let name = known.set_name.as_slice();
+        say_bytes(&[b"Host_", name, b"_SQLVDIMemoryName_0: ", text.as_bytes()].concat());
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The error number of the operating system behind a failure, 0 if there is none.
+fn error_number(error: &Error) -> i32 {
+    match error.reason() {
+        Reason::Region(RegionError::NotFound { .. }) => libc::ENOENT,
+        _ => error.os_error().unwrap_or(0),
     }
 }
 
@@ -60,7 +78,8 @@ impl Observer for Messages {
     fn event(&self, event: &Event<'_>) {
         match event {
             Event::SegmentUnmappable { segment, error, .. } => {
-                let number = error.os_error().unwrap_or(0);
+                let number = error_number(error);
+                self.known().buffer_error = number;
                 self.say_as_sql_server(&format!(
                     "ClientBufferAreaManager::SyncWithGlobalTable: Open(hBufferMemory): \
                      error {number}"
@@ -71,9 +90,12 @@ impl Observer for Messages {
                 );
             }
             Event::Aborted(cause) => {
-                self.say_as_sql_server("TriggerAbort: invoked: error 0");
+                // Leaving a set that is no longer wanted is no failure; Close has its own code.
+                if cause.kind != AbortKind::ClientClosed {
+                    self.say_as_sql_server("TriggerAbort: invoked: error 0");
+                }
                 if cause.kind == AbortKind::ClientUnmapped {
-                    let number = cause.detail;
+                    let number = self.known().buffer_error;
                     self.say_as_sql_server(&format!("TriggerAbort: ChannelSem: error {number}"));
                 }
                 trace::event("aborted", json!({"cause": cause.to_string()}));

@@ -102,7 +102,7 @@ impl DeviceSet {
     /// What the end of the process does to a set that nobody closed.
     fn leave_names_clean(&self) {
         if let (Ok(client), false) = (&self.client, self.opened_elsewhere()) {
-            client.leave_names_clean();
+            client.abandon();
         }
     }
 

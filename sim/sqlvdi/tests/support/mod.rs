@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
-use std::io::{BufRead, BufReader, Read};
+pub(crate) mod server;
+
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,36 +16,36 @@ use sqlvdi::caller::locate;
 
 /// How long a program may take before the test kills it and fails. Generous: it only has to be
 /// shorter than for ever.
-pub const WATCHDOG: Duration = Duration::from_secs(120);
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(120);
 
 /// The folder of this package.
-pub const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
+pub(crate) const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The drop-in that was built with this test.
-pub fn drop_in() -> PathBuf {
+pub(crate) fn drop_in() -> PathBuf {
     locate(None).unwrap_or_else(|error| panic!("{error}"))
 }
 
-pub fn clients() -> PathBuf {
+pub(crate) fn clients() -> PathBuf {
     Path::new(PACKAGE).join("../../tests/clients")
 }
 
 /// A set of objects of this test's own in shared memory; checked to be empty at the end.
-pub struct Namespace(String);
+pub(crate) struct Namespace(String);
 
 impl Namespace {
-    pub fn new() -> Namespace {
+    pub(crate) fn new() -> Namespace {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         Namespace(format!("sqlvdi-{}-{number}", std::process::id()))
     }
 
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.0
     }
 
     /// The names of its objects.
-    pub fn objects(&self) -> Vec<String> {
+    pub(crate) fn objects(&self) -> Vec<String> {
         let prefix = format!("vdisim.{}.", self.0);
         std::fs::read_dir("/dev/shm")
             .unwrap()
@@ -53,7 +55,7 @@ impl Namespace {
     }
 
     /// Fails if anything is left.
-    pub fn assert_empty(&self) {
+    pub(crate) fn assert_empty(&self) {
         assert_eq!(self.objects(), Vec::<String>::new(), "objects left in /dev/shm");
     }
 }
@@ -67,7 +69,7 @@ impl Drop for Namespace {
 }
 
 /// Runs a program to its end and gives what it printed; panics with that if it fails.
-pub fn must(command: &mut Command) -> String {
+pub(crate) fn must(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
@@ -76,12 +78,17 @@ pub fn must(command: &mut Command) -> String {
 }
 
 /// The program built from `tests/clients/<name>.cpp`, compiled if it is older than its sources.
-pub fn compiled(name: &str) -> PathBuf {
+/// `<name>+asan` is the same under the address sanitizer.
+pub(crate) fn compiled(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let program = folder.join(name);
+    let (source, sanitize) = match name.strip_suffix("+asan") {
+        Some(source) => (source, Some("-fsanitize=address")),
+        None => (name, None),
+    };
     let include = Path::new(PACKAGE).join("include");
     let sources = [clients(), include.clone()]
-        .iter()
+        .into_iter()
         .flat_map(|folder| std::fs::read_dir(folder).unwrap())
         .map(|entry| modified(&entry.unwrap().path()));
     let newest = sources.max().unwrap().max(modified(&drop_in()));
@@ -89,14 +96,16 @@ pub fn compiled(name: &str) -> PathBuf {
         return program;
     }
     // Under a name of its own first: several tests may compile the same program at once.
-    let mine = folder.join(format!("{name}.{}.{:?}", std::process::id(), std::thread::current().id()));
+    let mine =
+        folder.join(format!("{name}.{}.{:?}", std::process::id(), std::thread::current().id()));
     let library = drop_in();
     must(
         Command::new("g++")
             .args(["-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-g"])
+            .args(sanitize)
             .arg("-I")
             .arg(include)
-            .arg(clients().join(format!("{name}.cpp")))
+            .arg(clients().join(format!("{source}.cpp")))
             .arg("-L")
             .arg(library.parent().unwrap())
             .args(["-lsqlvdi", "-o"])
@@ -106,12 +115,18 @@ pub fn compiled(name: &str) -> PathBuf {
     program
 }
 
+/// Whether g++ can build with the address sanitizer here.
+pub(crate) fn has_address_sanitizer() -> bool {
+    let check = Command::new("g++").arg("-print-file-name=libasan.so").output();
+    check.is_ok_and(|output| output.stdout.starts_with(b"/"))
+}
+
 fn modified(path: &Path) -> std::time::SystemTime {
     std::fs::metadata(path).unwrap().modified().unwrap()
 }
 
 /// A running C++ program; killed when dropped or when it takes too long.
-pub struct Client {
+pub(crate) struct Client {
     child: Child,
     lines: Receiver<String>,
     stderr: Option<JoinHandle<String>>,
@@ -120,20 +135,20 @@ pub struct Client {
 
 /// How a program ended and what it printed (stdout from the last [`Client::wait_for`] on).
 #[derive(Debug)]
-pub struct Ended {
-    pub status: ExitStatus,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Client {
     /// Starts `tests/clients/<name>` in a namespace.
-    pub fn start(name: &str, arguments: &[&str], namespace: &Namespace) -> Client {
+    pub(crate) fn start(name: &str, arguments: &[&str], namespace: &Namespace) -> Client {
         Client::start_with(name, arguments, namespace, &[])
     }
 
     /// The same with more variables in its environment.
-    pub fn start_with(
+    pub(crate) fn start_with(
         name: &str,
         arguments: &[&str],
         namespace: &Namespace,
@@ -146,8 +161,10 @@ impl Client {
             .env("VDISIM_NAMESPACE", namespace.name())
             .env_remove("VDISIM_TRACE")
             .env_remove("VDISIM_TIMEOUT_UNIT")
+            // Sets and devices that a client never deletes are legal.
+            .env("ASAN_OPTIONS", "detect_leaks=0")
             .envs(environment.iter().copied())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -165,12 +182,12 @@ impl Client {
         Client { child, lines, stderr: Some(stderr), began: Instant::now() }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits until the program prints this line.
-    pub fn wait_for(&mut self, line: &str) {
+    pub(crate) fn wait_for(&mut self, line: &str) {
         loop {
             match self.lines.recv_timeout(WATCHDOG) {
                 Ok(printed) if printed == line => return,
@@ -180,13 +197,18 @@ impl Client {
         }
     }
 
+    /// Sends the program a line.
+    pub(crate) fn answer(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
     /// Kills it.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
     }
 
     /// Waits for its end.
-    pub fn end(&mut self) -> Ended {
+    pub(crate) fn end(&mut self) -> Ended {
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
@@ -204,7 +226,7 @@ impl Client {
     }
 
     /// Waits for its end, which must be exit code 0.
-    pub fn must_succeed(mut self) -> Ended {
+    pub(crate) fn must_succeed(mut self) -> Ended {
         let ended = self.end();
         assert!(ended.status.success(), "{ended:#?}");
         ended
