@@ -44,7 +44,8 @@ impl Progress {
 
 impl Observer for Progress {
     fn event(&self, event: &Event<'_>) {
-        if let Event::Completed { code: CommandCode::READ | CommandCode::WRITE, bytes, .. } = event {
+        if let Event::Completed { code: CommandCode::READ | CommandCode::WRITE, bytes, .. } = event
+        {
             self.bar.inc(u64::from(*bytes));
         }
     }

@@ -96,8 +96,7 @@ fn exists(path: &Path) -> Result<bool, ShimError> {
 fn place(copy: &Path, target: &Path, replaces: bool) -> Result<(), ShimError> {
     let failed = |error| ShimError::Io { path: target.to_owned(), error };
     File::open(copy).and_then(|file| file.sync_all()).map_err(failed)?;
-    let placed =
-        if replaces { fs::rename(copy, target) } else { fs::hard_link(copy, target) };
+    let placed = if replaces { fs::rename(copy, target) } else { fs::hard_link(copy, target) };
     match placed {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(ShimError::Foreign(target.to_owned()))

@@ -34,7 +34,8 @@ pub(crate) fn answer_all(
         mishaps.at(Step::Executed(n));
         let code = command.code();
         if !is_expected(code, answer.code) {
-            refused = Some(ClientError::Answered { device: index, command: code, code: answer.code });
+            refused =
+                Some(ClientError::Answered { device: index, command: code, code: answer.code });
         }
         command.complete(answer.code, answer.bytes, answer.position)?;
         mishaps.at(Step::Completed(n));
@@ -59,10 +60,8 @@ pub(crate) fn answer_all(
 /// Whether an answer belongs to a transfer in which all is well. What this client does not support
 /// is the server's mistake, not a failure of the transfer.
 fn is_expected(command: CommandCode, answer: CompletionCode) -> bool {
-    let moves = matches!(
-        command,
-        CommandCode::READ | CommandCode::SKIP_MARKS | CommandCode::SKIP_BLOCKS
-    );
+    let moves =
+        matches!(command, CommandCode::READ | CommandCode::SKIP_MARKS | CommandCode::SKIP_BLOCKS);
     answer.is_success()
         || answer == CompletionCode::ERROR_NOT_SUPPORTED
         || (moves && (answer.ends_data() || answer == CompletionCode::ERROR_BEGINNING_OF_MEDIA))

@@ -32,8 +32,7 @@ impl Answer {
     }
 }
 
-const SUCCESS: Answer =
-    Answer { code: CompletionCode::ERROR_SUCCESS, bytes: 0, position: 0 };
+const SUCCESS: Answer = Answer { code: CompletionCode::ERROR_SUCCESS, bytes: 0, position: 0 };
 
 /// What has been asked of a device so far.
 #[derive(Clone, Copy, Debug, Default)]

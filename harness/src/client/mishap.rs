@@ -1,8 +1,8 @@
 //! Steps at which the reference client dies or stops on purpose, as clients do that crash or hang.
 
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fake_sqlserver::transfer::kill_this_process;
 

@@ -81,10 +81,11 @@ pub struct FeatureError(String);
 
 /// The features of a list of names, with or without `VDF_` and in any case, or of numbers.
 pub fn parse_features(names: &[String]) -> Result<Features, FeatureError> {
-    names.iter().flat_map(|list| list.split([',', '|'])).map(parse_feature).try_fold(
-        Features::empty(),
-        |all, one| one.map(|one| all | one),
-    )
+    names
+        .iter()
+        .flat_map(|list| list.split([',', '|']))
+        .map(parse_feature)
+        .try_fold(Features::empty(), |all, one| one.map(|one| all | one))
 }
 
 fn parse_feature(given: &str) -> Result<Features, FeatureError> {
@@ -100,9 +101,9 @@ fn parse_feature(given: &str) -> Result<Features, FeatureError> {
         .chain(aliases)
         .find(|(_, name)| name.to_lowercase().strip_prefix("vdf_") == Some(wanted));
     let number = || {
-        lower.strip_prefix("0x").map_or_else(|| lower.parse().ok(), |digits| {
-            u32::from_str_radix(digits, 16).ok()
-        })
+        lower
+            .strip_prefix("0x")
+            .map_or_else(|| lower.parse().ok(), |digits| u32::from_str_radix(digits, 16).ok())
     };
     named
         .map(|(feature, _)| feature)

@@ -29,25 +29,23 @@ pub struct Report {
 }
 
 /// Does what the plan says. `helper` makes the command line of a process that serves device `k`.
-pub fn run(
-    plan: &Plan,
-    helper: &(dyn Fn(usize) -> Command + Sync),
-) -> Result<Report, ClientError> {
+pub fn run(plan: &Plan, helper: &(dyn Fn(usize) -> Command + Sync)) -> Result<Report, ClientError> {
     let drop_in = DropIn::load(&plan.drop_in)?;
     let set = CallerSet::new(&drop_in);
     set.create(&plan.set, &plan.create_config())?;
     plan.mishaps.at(Step::Created);
-    let served = set.get_configuration(plan.timeout).map_err(ClientError::from).and_then(|config| {
-        plan.mishaps.at(Step::Configured);
-        let bytes = match plan.arrangement {
-            Arrangement::Processes => serve_by_processes(plan, &set, helper),
-            Arrangement::Threads => serve_by_threads(plan, &set, &config, &|_| None),
-            Arrangement::ByHandle => {
-                serve_by_threads(plan, &set, &config, &|device| Some(helper(device)))
-            }
-        }?;
-        Ok(Report { config, bytes })
-    });
+    let served =
+        set.get_configuration(plan.timeout).map_err(ClientError::from).and_then(|config| {
+            plan.mishaps.at(Step::Configured);
+            let bytes = match plan.arrangement {
+                Arrangement::Processes => serve_by_processes(plan, &set, helper),
+                Arrangement::Threads => serve_by_threads(plan, &set, &config, &|_| None),
+                Arrangement::ByHandle => {
+                    serve_by_threads(plan, &set, &config, &|device| Some(helper(device)))
+                }
+            }?;
+            Ok(Report { config, bytes })
+        });
     if served.is_err() {
         // If that fails, the set is gone already.
         let _ = set.signal_abort();
@@ -71,18 +69,14 @@ fn serve_by_threads(
     for (index, path) in plan.files.iter().enumerate() {
         media.push(open_medium(plan.operation, config, path, index, mover(index))?);
     }
-    let devices: Vec<CallerDevice> = plan
-        .devices
-        .iter()
-        .map(|name| set.open_device(name))
-        .collect::<Result<_, _>>()?;
+    let devices: Vec<CallerDevice> =
+        plan.devices.iter().map(|name| set.open_device(name)).collect::<Result<_, _>>()?;
     plan.mishaps.at(Step::Opened);
     let results: Vec<_> = thread::scope(|scope| {
         let start = |(index, (device, medium))| {
             scope.spawn(move || serve_device(plan, set, config, index, device, medium))
         };
-        let threads: Vec<_> =
-            devices.iter().zip(media).enumerate().map(start).collect();
+        let threads: Vec<_> = devices.iter().zip(media).enumerate().map(start).collect();
         threads.into_iter().map(|thread| thread.join()).collect()
     });
     results
@@ -99,8 +93,7 @@ fn serve_device(
     device: &CallerDevice,
     mut medium: Medium,
 ) -> Result<u64, ClientError> {
-    let served =
-        answer_all(plan.operation, index, device, &mut medium, config, &plan.mishaps);
+    let served = answer_all(plan.operation, index, device, &mut medium, config, &plan.mishaps);
     if let Err(ClientError::Call(_)) = served {
         // The threads of the other devices must not wait for ever.
         let _ = set.signal_abort();

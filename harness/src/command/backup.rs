@@ -51,8 +51,7 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Some(sources) => sources,
         None => sources(arguments, session.devices().len())?,
     };
-    let borrowed = sources.iter_mut().map(|source| &mut **source).collect();
-    let done = session.backup(borrowed);
+    let done = session.backup(sources.iter_mut().map(borrow).collect());
     progress.clear();
     match done {
         Ok(summary) => {
@@ -61,6 +60,10 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
         }
         Err(error) => Err(arguments.options.failed(error)),
     }
+}
+
+fn borrow(source: &mut Box<dyn Source>) -> &mut dyn Source {
+    source.as_mut()
 }
 
 fn sources(arguments: &Arguments, devices: usize) -> Result<Vec<Box<dyn Source>>, Failure> {

@@ -98,8 +98,8 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
     }
     let executable = std::env::current_exe()
         .map_err(|error| Failure::NotStarted { program: "vdisim".to_owned(), error })?;
-    let report = run(&plan, &|device| helper(&executable, arguments, &plan, device))
-        .map_err(failure)?;
+    let report =
+        run(&plan, &|device| helper(&executable, arguments, &plan, device)).map_err(failure)?;
     if arguments.json {
         let devices: Vec<_> = plan
             .devices
@@ -135,8 +135,8 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
         )));
     }
     let files = file_per_device("--file", &arguments.files, devices.len())?;
-    let features = parse_features(&arguments.features)
-        .map_err(|error| Failure::Usage(format!("{error}.")))?;
+    let features =
+        parse_features(&arguments.features).map_err(|error| Failure::Usage(format!("{error}.")))?;
     if arguments.operation == Verb::Backup && files.len() > 1 && arguments.files.len() == 1 {
         return Err(Failure::Usage(
             "several devices cannot be stored in one file; give one for each.".to_owned(),

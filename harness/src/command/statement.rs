@@ -207,10 +207,7 @@ mod tests {
     fn one_file_for_all_or_one_for_each() {
         let files: Vec<PathBuf> = vec!["a".into(), "b".into()];
         assert_eq!(file_per_device("--from", &files[..1], 3).unwrap(), [Path::new("a"); 3]);
-        assert_eq!(
-            file_per_device("--from", &files, 2).unwrap(),
-            [Path::new("a"), Path::new("b")]
-        );
+        assert_eq!(file_per_device("--from", &files, 2).unwrap(), [Path::new("a"), Path::new("b")]);
         for count in [1, 3] {
             let error = file_per_device("--from", &files, count).unwrap_err();
             assert_eq!(error.exit(), crate::exit::Exit::Usage);

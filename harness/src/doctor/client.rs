@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
-use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
 
 use super::finding::{Finding, Level};
@@ -68,27 +68,23 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<Linking,
     let header = E::parse(bytes)?;
     let endian = header.endian()?;
     let mut linking = Linking {
-        machine: header.e_machine(endian),
+        machine: header.e_machine(endian).0,
         absolute: absolute_names(bytes),
         ..Linking::default()
     };
-    let sections = header.sections(endian, bytes)?;
-    let Some((entries, strings)) = sections.dynamic(endian, bytes)? else {
-        return Ok(linking);
-    };
+    let table = header.sections(endian, bytes)?.dynamic_table(endian, bytes)?;
     linking.dynamic = header
         .program_headers(endian, bytes)?
         .iter()
         .any(|segment| segment.p_type(endian) == elf::PT_INTERP);
-    let strings = sections.strings(endian, bytes, strings)?;
-    for entry in entries {
-        let list = match entry.tag32(endian) {
-            Some(elf::DT_NEEDED) => &mut linking.needed,
-            Some(elf::DT_RPATH) => &mut linking.rpath,
-            Some(elf::DT_RUNPATH) => &mut linking.runpath,
+    for entry in table.iter() {
+        let list = match entry.tag {
+            elf::DT_NEEDED => &mut linking.needed,
+            elf::DT_RPATH => &mut linking.rpath,
+            elf::DT_RUNPATH => &mut linking.runpath,
             _ => continue,
         };
-        let text = String::from_utf8_lossy(entry.string(endian, strings)?);
+        let text = String::from_utf8_lossy(table.string(entry)?);
         list.extend(text.split(':').filter(|part| !part.is_empty()).map(str::to_owned));
     }
     Ok(linking)
@@ -249,7 +245,8 @@ mod tests {
     // Catches: taking a bare name or a longer name for an absolute path, or cutting it short.
     #[test]
     fn absolute_paths_are_found_among_strings() {
-        let bytes = b"\0libsqlvdi.so\0/opt/mssql/lib/libsqlvdi.so\0x/libsqlvdi.so\0/a/libsqlvdi.so.1\0";
+        let bytes =
+            b"\0libsqlvdi.so\0/opt/mssql/lib/libsqlvdi.so\0x/libsqlvdi.so\0/a/libsqlvdi.so.1\0";
         assert_eq!(absolute_names(bytes), ["/opt/mssql/lib/libsqlvdi.so"]);
     }
 

@@ -26,10 +26,7 @@ pub fn examine(examination: &Examination) -> Vec<Finding> {
             findings.push(Finding::new(
                 "environment",
                 Level::Good,
-                format!(
-                    "namespace '{}', backend {}.",
-                    environment.namespace, environment.backend
-                ),
+                format!("namespace '{}', backend {}.", environment.namespace, environment.backend),
             ));
             findings.extend(memory::examine(&environment));
             findings.extend(objects::examine(&environment, examination.clean));

@@ -31,7 +31,12 @@ const PLAIN: Mode = Mode {
 /// Every mode, in the order of the table.
 pub const MODES: &[Mode] = &[
     PLAIN,
-    Mode { name: "odd-size", about: "a last block that is not full", size: 3 * MIB + 4_099, ..PLAIN },
+    Mode {
+        name: "odd-size",
+        about: "a last block that is not full",
+        size: 3 * MIB + 4_099,
+        ..PLAIN
+    },
     Mode { name: "one-byte", about: "a stream of one byte", size: 1, ..PLAIN },
     Mode { name: "empty", about: "a stream of no bytes", size: 0, ..PLAIN },
     Mode {
@@ -70,7 +75,13 @@ pub const MODES: &[Mode] = &[
         server: &["--blocksize", "65536", "--maxtransfersize", "4194304"],
         ..PLAIN
     },
-    Mode { name: "threads", about: "four devices, a thread each", devices: 4, size: 8 * MIB, ..PLAIN },
+    Mode {
+        name: "threads",
+        about: "four devices, a thread each",
+        devices: 4,
+        size: 8 * MIB,
+        ..PLAIN
+    },
     Mode {
         name: "processes",
         about: "four devices, a secondary process each",

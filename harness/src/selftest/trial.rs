@@ -87,13 +87,7 @@ impl SelfTest {
         })
     }
 
-    fn half(
-        &self,
-        verb: &str,
-        mode: &Mode,
-        folder: &Path,
-        namespace: &str,
-    ) -> io::Result<Ending> {
+    fn half(&self, verb: &str, mode: &Mode, folder: &Path, namespace: &str) -> io::Result<Ending> {
         let devices: Vec<_> = (0..mode.devices)
             .map(|k| if k == 0 { "set".to_owned() } else { format!("set{k}") })
             .collect();

@@ -34,6 +34,10 @@ pub const MAX_TRANSFER_SIZE: u32 = 4 * KIB * KIB;
 /// Source: VDI, "VDConfig Structure".
 pub const MAX_IO_DEPTH: u32 = 4;
 
+/// How many intervals of `serverTimeOut` may pass with commands pending and none completing
+/// before the operation is aborted. Source: VDI, "Description" (completion agent).
+pub const SERVER_TIME_OUT_INTERVALS: u32 = 2;
+
 /// The configuration of a set (VDConfig): 44 bytes, the same on Windows and Linux.
 ///
 /// At Create the client fills the first seven fields; GetConfiguration returns them as the server
@@ -56,8 +60,8 @@ pub struct VdConfig {
     pub soft_file_mark_block_size: u32,
     /// Bytes of the warning zone at the end of the medium; 0 for none.
     pub eom_warning_size: u32,
-    /// Milliseconds that the server gives the client to complete something; 0 for ever. The
-    /// operation is aborted after two of them.
+    /// Milliseconds that the server gives the client to complete something; 0 for ever. See
+    /// [`SERVER_TIME_OUT_INTERVALS`].
     pub server_time_out: u32,
     /// Out: the block size; every transfer is a multiple of it.
     pub block_size: u32,
@@ -153,8 +157,8 @@ pub enum Limit {
         /// The largest legal value.
         max: u32,
     },
-    /// Exactly one of VDF_WriteMedia and VDF_ReadMedia.
-    OneDirection,
+    /// A mask with VDF_WriteMedia, VDF_ReadMedia or both.
+    Direction,
 }
 
 impl Limit {
@@ -168,7 +172,8 @@ impl Limit {
             Self::MultipleOf { unit, max } => {
                 unit <= value && value <= max && value.is_multiple_of(unit)
             }
-            Self::OneDirection => Features::from_bits_retain(value).direction().is_some(),
+            Self::Direction => Features::from_bits_retain(value)
+                .intersects(Features::WRITE_MEDIA.union(Features::READ_MEDIA)),
         }
     }
 }
@@ -182,8 +187,8 @@ impl fmt::Display for Limit {
                 f.write_str(if or_zero { ", or 0 for the default" } else { "" })
             }
             Self::MultipleOf { unit, max } => write!(f, "a multiple of {unit}, at most {max}"),
-            Self::OneDirection => {
-                f.write_str("a mask with either VDF_WriteMedia (backup) or VDF_ReadMedia (restore)")
+            Self::Direction => {
+                f.write_str("a mask with VDF_WriteMedia (backup) or VDF_ReadMedia (restore)")
             }
         }
     }
@@ -269,7 +274,7 @@ impl ServerConfig {
     /// What BeginConfiguration checks. Source: VDI, BeginConfiguration page; for the upper limit
     /// of the transfer size see [`MAX_TRANSFER_SIZE`].
     pub fn validate(&self) -> Result<(), ConfigError> {
-        check(ConfigField::ServerFeatures, self.features.bits(), Limit::OneDirection)?;
+        check(ConfigField::ServerFeatures, self.features.bits(), Limit::Direction)?;
         check(
             ConfigField::BlockSize,
             self.block_size,

@@ -215,7 +215,7 @@ impl Region {
         count: usize,
     ) -> Result<&[T], RegionError> {
         // A product that does not fit is as much out of bounds as any.
-        let len = size_of::<T>().checked_mul(count).unwrap_or(usize::MAX);
+        let len = size_of::<T>().saturating_mul(count);
         let place = self.place(offset, len, align_of::<T>())?;
         // SAFETY: as in `view`, for `count` elements whose bytes were all checked.
         Ok(unsafe { std::slice::from_raw_parts(place.cast::<T>(), count) })
@@ -238,7 +238,7 @@ impl Region {
         // the address is asked all the same, because soundness hangs on it.
         // SAFETY: offset <= len of the mapping, checked above.
         let place = unsafe { self.base.as_ptr().add(offset) };
-        if place as usize % align != 0 {
+        if !(place as usize).is_multiple_of(align) {
             return Err(RegionError::Misaligned { offset, alignment: align });
         }
         Ok(place)

@@ -107,6 +107,11 @@ pub(crate) mod death {
         })
     }
 
+    /// See [`ProcessIdentity::is_alive`].
+    pub(crate) fn is_alive(_peer: ProcessIdentity) -> Option<bool> {
+        None
+    }
+
     /// Sleeps until the peer's lease is gone or the wait is cancelled.
     pub(crate) fn await_end(
         _peer: ProcessIdentity,
@@ -197,5 +202,56 @@ pub(crate) mod transfer {
     #[cfg(windows)]
     fn write_at(file: &File, source: &[u8], at: u64) -> io::Result<usize> {
         file.seek_write(source, at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek, Write};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::death::{Cancel, Ended, await_end, spawn_without_signals};
+    use crate::{Access, Backend, ObjectName, ProcessIdentity, Region};
+
+    #[test]
+    fn a_lost_lease_and_a_cancel_both_end_a_watch() {
+        for (lose, cancel, ended) in [(true, false, Ended::Died), (false, true, Ended::Cancelled)] {
+            let held = Arc::new(AtomicBool::new(true));
+            let (probe, stop) = (Arc::clone(&held), Arc::new(Cancel::new().unwrap()));
+            let seen = Arc::clone(&stop);
+            let watch = spawn_without_signals("watch", move || {
+                let held = || probe.load(Ordering::Acquire);
+                assert_eq!(await_end(ProcessIdentity::default(), &seen, &held), ended);
+            });
+            held.store(!lose, Ordering::Release);
+            if cancel {
+                stop.cancel();
+            }
+            watch.unwrap().join().unwrap();
+        }
+    }
+
+    /// Catches: an offset that is lost; a chunk that is counted whole.
+    #[test]
+    fn bytes_pass_through_the_private_buffer() {
+        let name = ObjectName::new(&format!("t{}-native", std::process::id())).unwrap();
+        let region =
+            Region::create(Backend::Portable, &name, 200_000, Access::Creator, |_| Ok(())).unwrap();
+        region.unlink().unwrap();
+        let slice = region.slice(0, 200_000).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[7; 100_000]).unwrap();
+        assert_eq!(super::transfer::read(&file, slice, Some(99_990)).unwrap(), 10);
+        assert_eq!(super::transfer::read(&file, slice, Some(0)).unwrap(), 64 << 10);
+        slice.copy_from(0, b"abc").unwrap();
+        let start = slice.subslice(0, 3).unwrap();
+        assert_eq!(super::transfer::write(&file, start, Some(1)).unwrap(), 3);
+        file.rewind().unwrap();
+        assert_eq!(super::transfer::write(&file, start, None).unwrap(), 3);
+        let mut seen = [0; 5];
+        file.rewind().unwrap();
+        file.read_exact(&mut seen).unwrap();
+        assert_eq!(&seen, b"abcc\x07");
     }
 }

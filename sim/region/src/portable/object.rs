@@ -287,10 +287,11 @@ impl Object {
 
 impl Drop for Object {
     fn drop(&mut self) {
-        if self.unfinished.load(Ordering::Relaxed) && self.token == process_token() {
-            if let Err(error) = remove(&self.name, &self.files) {
-                tracing::warn!(%error, "an unfinished object stays behind");
-            }
+        if self.unfinished.load(Ordering::Relaxed)
+            && self.token == process_token()
+            && let Err(error) = remove(&self.name, &self.files)
+        {
+            tracing::warn!(%error, "an unfinished object stays behind");
         }
     }
 }

@@ -156,7 +156,9 @@ impl Reader<'_, '_> {
             self.at += bytes;
         }
         self.ended = ends || bytes == 0;
-        self.gap = !self.ended && bytes < u64::from(command.size) && self.shape.features.mode() == Mode::Disk;
+        self.gap = !self.ended
+            && bytes < u64::from(command.size)
+            && self.shape.features.mode() == Mode::Disk;
         self.spare = buffer.filter(|_| self.shape.keeps_buffers);
         Ok(())
     }

@@ -1,0 +1,82 @@
+//! Who used the CPUs: a measurement's own processes, or others.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+/// The CPU time used until some moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    at: Instant,
+    cpus: usize,
+    /// Of all CPUs together.
+    idle: Duration,
+    /// Of this process and those named with it.
+    own: Duration,
+}
+
+impl Load {
+    /// Reads the machine's idle time, and what this process and `pids` used.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is gone, or there is no Linux `/proc`.
+    pub fn now(pids: &[u32]) -> Result<Load> {
+        let stat = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
+        let ticks_per_second = rustix::param::clock_ticks_per_second();
+        // cpu user nice system idle iowait …
+        let numbers = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+        let idle_ticks: u64 =
+            numbers.skip(3).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        let cpus = stat.lines().skip(1).take_while(|line| line.starts_with("cpu")).count();
+        let mut own = process_time("self")?;
+        for pid in pids {
+            own += process_time(&pid.to_string())?;
+        }
+        let idle = Duration::from_millis(idle_ticks * 1000 / ticks_per_second);
+        Ok(Load { at: Instant::now(), cpus, idle, own })
+    }
+
+    /// CPU seconds of the own processes since `before`.
+    pub fn own_since(&self, before: &Load) -> f64 {
+        self.own.saturating_sub(before.own).as_secs_f64()
+    }
+
+    /// The share of all CPU time since `before` that was neither idle nor the own processes'; a hypervisor that took
+    /// a CPU away counts as one of the others. Exact to 10 ms a CPU.
+    pub fn others_since(&self, before: &Load) -> f64 {
+        let whole = (self.at - before.at).as_secs_f64() * self.cpus as f64;
+        let idle = self.idle.saturating_sub(before.idle).as_secs_f64();
+        (whole - idle - self.own_since(before)) / whole
+    }
+}
+
+/// What all threads of a process ran, those that ended not counted.
+fn process_time(pid: &str) -> Result<Duration> {
+    let tasks =
+        fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}"))?;
+    let mut nanoseconds = 0;
+    for task in tasks {
+        // A thread may end between being listed and being read.
+        let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+        nanoseconds += text.split(' ').next().and_then(|ran| ran.parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: another field of /proc, or another unit: of 200 ms of work, 200 ms must be seen as ours.
+    #[test]
+    fn work_of_this_process_counts_as_its_own() {
+        let before = Load::now(&[]).unwrap();
+        while Load::now(&[]).unwrap().own_since(&before) < 0.2 {}
+        let after = Load::now(&[]).unwrap();
+        let elapsed = (after.at - before.at).as_secs_f64();
+        assert!(elapsed >= 0.19, "0.2 s of CPU time within {elapsed} s of one thread");
+        assert!(after.others_since(&before) <= 1.0);
+    }
+}

@@ -1,0 +1,50 @@
+//! The two processes of a measurement: this program starts itself again as the other one, each on a CPU of its own.
+
+use std::process::Command;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::{bare, client};
+
+/// The hidden first argument of a process that is the other side of a bare baseline.
+pub const BARE: &str = "__bare";
+/// The hidden first argument of a process that is a client of the drop-in.
+pub const CLIENT: &str = "__client";
+
+/// This program as the process `kind`, on `cpu`; the kind's own arguments and `spawn` are the caller's.
+pub fn again(kind: &str, cpu: usize) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("own path"));
+    command.arg(kind).arg(cpu.to_string());
+    command
+}
+
+/// If this process was started by [`again`], does that work and says true. Call it first in `main`.
+pub fn run_if_other_side() -> bool {
+    let mut arguments = std::env::args().skip(1);
+    let work = match arguments.next().as_deref() {
+        Some(BARE) => bare::child,
+        Some(CLIENT) => client::run,
+        _ => return false,
+    };
+    let numbers: Vec<usize> = arguments.map(|text| text.parse().expect("a number")).collect();
+    // It must not outlive a parent that was killed.
+    set_parent_process_death_signal(Some(Signal::KILL)).expect("prctl");
+    pin(numbers[0]);
+    work(&numbers[1..]);
+    true
+}
+
+/// The first two CPUs that this process may use: ours and the other side's.
+pub fn two_cpus() -> Option<(usize, usize)> {
+    let allowed = sched_getaffinity(None).expect("own affinity");
+    let mut cpus = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
+    Some((cpus.next()?, cpus.next()?))
+}
+
+/// Keeps the calling thread, and those it starts later, on one CPU.
+pub fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    sched_setaffinity(None, &set).expect("a CPU of this machine");
+}
