@@ -161,8 +161,9 @@ impl Client {
             .env("VDISIM_NAMESPACE", namespace.name())
             .env_remove("VDISIM_TRACE")
             .env_remove("VDISIM_TIMEOUT_UNIT")
-            // Sets and devices that a client never deletes are legal.
-            .env("ASAN_OPTIONS", "detect_leaks=0")
+            // Sets and devices that a client never deletes are legal. Memory that the library freed and
+            // still uses shows by what stands in it then.
+            .env("ASAN_OPTIONS", "detect_leaks=0:max_free_fill_size=65536")
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -199,7 +200,9 @@ impl Client {
 
     /// Sends the program a line.
     pub(crate) fn answer(&mut self, line: &str) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+        if let Err(error) = writeln!(self.child.stdin.as_mut().unwrap(), "{line}") {
+            panic!("the client does not listen ({error}): {:?}", self.end());
+        }
     }
 
     /// Kills it.
