@@ -12,8 +12,6 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sqlvdi::caller::locate;
-
 /// How long a program may take before the test kills it and fails. Generous: it only has to be
 /// shorter than for ever.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(120);
@@ -21,9 +19,13 @@ pub(crate) const WATCHDOG: Duration = Duration::from_secs(120);
 /// The folder of this package.
 pub(crate) const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The drop-in that was built with this test.
+/// The drop-in that was built with this test: cargo puts the two side by side. Not `locate`, which
+/// looks at the environment.
 pub(crate) fn drop_in() -> PathBuf {
-    locate(None).unwrap_or_else(|error| panic!("{error}"))
+    let test = std::env::current_exe().unwrap();
+    let library = test.with_file_name("libsqlvdi.so");
+    assert!(library.is_file(), "{} is missing", library.display());
+    library
 }
 
 pub(crate) fn clients() -> PathBuf {
