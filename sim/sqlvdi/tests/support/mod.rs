@@ -202,7 +202,9 @@ impl Client {
 
     /// Sends the program a line.
     pub(crate) fn answer(&mut self, line: &str) {
-        if let Err(error) = writeln!(self.child.stdin.as_mut().unwrap(), "{line}") {
+        // In one write: the program may act on the first byte and end before a second write.
+        let stdin = self.child.stdin.as_mut().unwrap();
+        if let Err(error) = stdin.write_all(format!("{line}\n").as_bytes()) {
             panic!("the client does not listen ({error}): {:?}", self.end());
         }
     }
