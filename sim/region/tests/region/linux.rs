@@ -38,6 +38,17 @@ fn every_page_is_there_after_creation() {
     assert!(about.blocks() * 512 >= region.len() as u64, "{} blocks", about.blocks());
 }
 
+/// Catches: an opener that pays for a gigabyte that nobody wrote.
+#[test]
+fn opening_fills_no_holes() {
+    let names = Names::new(POSIX);
+    let name = names.name("a");
+    std::fs::File::create(path(&name)).unwrap().set_len(1 << 30).unwrap();
+    let region = Region::open(POSIX, &name).unwrap();
+    assert_eq!(region.len(), 1 << 30);
+    assert_eq!(std::fs::metadata(path(&name)).unwrap().blocks(), 0);
+}
+
 #[test]
 fn bases_are_aligned_for_every_buffer_alignment_of_vdi() {
     let names = Names::new(POSIX);
