@@ -19,4 +19,10 @@ impl ProcessIdentity {
     pub fn current() -> ProcessIdentity {
         native::identity::current()
     }
+
+    /// Whether the process lives, as far as the system tells from here: `None` if it lives in another
+    /// pid namespace or the platform has no answer; then ask whether its lease is held.
+    pub fn is_alive(self) -> Option<bool> {
+        native::death::is_alive(self)
+    }
 }

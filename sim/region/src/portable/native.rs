@@ -107,6 +107,11 @@ pub(crate) mod death {
         })
     }
 
+    /// See [`ProcessIdentity::is_alive`].
+    pub(crate) fn is_alive(_peer: ProcessIdentity) -> Option<bool> {
+        None
+    }
+
     /// Sleeps until the peer's lease is gone or the wait is cancelled.
     pub(crate) fn await_end(
         _peer: ProcessIdentity,

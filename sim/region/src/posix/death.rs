@@ -63,6 +63,16 @@ pub(crate) fn spawn_without_signals(
     thread.map_err(|error| super::object::io_error("pthread_create", name, &error))
 }
 
+/// See [`ProcessIdentity::is_alive`].
+pub(crate) fn is_alive(peer: ProcessIdentity) -> Option<bool> {
+    match Handle::of(peer) {
+        Handle::Dead => Some(false),
+        // A process that has ended and was not waited for has a pidfd, too, and it is readable.
+        Handle::Process(pidfd) => Some(!is_readable(&pidfd)),
+        Handle::Unusable => None,
+    }
+}
+
 /// Sleeps until `peer` is dead or the wait is cancelled.
 pub(crate) fn await_end(
     peer: ProcessIdentity,
