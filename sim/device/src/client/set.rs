@@ -229,8 +229,11 @@ impl ClientSet {
                 open.devices.push(Arc::clone(&opened));
                 Ok(ClientDevice::new(opened))
             }
-            // Another thread closed the set meanwhile, and has aborted it or seen it ended.
-            _ => Err(wrong_state("OpenDevice", "closed")),
+            // Another thread closed the set meanwhile.
+            _ => {
+                opened_by.store(0, Ordering::Release);
+                Err(wrong_state("OpenDevice", "closed"))
+            }
         }
     }
 
@@ -263,7 +266,8 @@ impl ClientSet {
         let left_open = devices.iter().filter(is_open).count();
         let aborted = session.phase() == Phase::Abort;
         let needed = session.role == Role::Primary && !session.segment.all_closed();
-        if !aborted && (left_open > 0 || needed) {
+        let owing = devices.iter().any(|device| device.owes_answers());
+        if !aborted && (left_open > 0 || needed || owing) {
             session.abort(AbortCause::new(AbortKind::ClientClosed));
         }
         let bells: Vec<_> = devices.iter().map(|device| &lanes[device.lane()].bell).collect();
@@ -331,6 +335,7 @@ impl ClientSet {
 
     /// Why the set that was closed last had been aborted, if it had.
     pub fn last_abort(&self) -> Option<AbortCause> {
+        self.check_process().ok()?;
         match &*lock(&self.open) {
             Some(open) if open.session.phase() == Phase::Abort => {
                 Some(open.session.segment.abort_cause())
@@ -383,7 +388,7 @@ impl ClientSet {
             found.is_some() || names.complete()
         };
         session.wait_for_change(&mut known, Some(NAMES_WITHIN))?;
-        if session.phase() == Phase::Abort {
+        if session.is_closed() || session.phase() == Phase::Abort {
             return Err(session.aborted());
         }
         found.ok_or_else(|| Reason::NoSuchDevice { name: naming::display(name) }.into())
