@@ -129,8 +129,8 @@ impl ClientSet {
     /// Joins the set `name` that another process created and configured.
     ///
     /// # Errors
-    /// `VD_E_PROTOCOL` the object holds a set, there is none of this name, or its primary has not
-    /// returned from GetConfiguration; `VD_E_ABORT`; `VD_E_INVALID` for an impossible name.
+    /// `VD_E_PROTOCOL` the object holds a set, there is none of this name, its primary has not returned
+    /// from GetConfiguration, or it is normally terminated; `VD_E_ABORT`; `VD_E_INVALID` for an impossible name.
     /// Source: VDI specification, OpenInSecondaryEx; Linux specification, OpenInSecondary.
     pub fn open_in_secondary(&self, name: &[u8]) -> Result<(), Error> {
         self.open_in_secondary_ex(None, name)
@@ -155,7 +155,8 @@ impl ClientSet {
         if phase == Phase::Abort {
             return Err(Reason::Aborted(segment.abort_cause()).into());
         }
-        if segment.control().client_configured.load(Ordering::Acquire) != 1 {
+        let configured = segment.control().client_configured.load(Ordering::Acquire) == 1;
+        if !configured || phase == Phase::NormallyTerminated {
             return Err(not_ready(phase.in_words()).into());
         }
         let entered = self.enter(segment, Role::Secondary);

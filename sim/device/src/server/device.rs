@@ -158,7 +158,7 @@ impl ServerDevice {
                 return Err(inner.aborted());
             }
             if state.closed {
-                return Err(Reason::DeviceClosed.into());
+                return Err(Reason::ClosedBefore.into());
             }
             state.closed = true;
             lane.closed.store(1, Ordering::Release);

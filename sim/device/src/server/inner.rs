@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) crew: Crew,
     /// Commands sent since the set was opened; wraps.
     pub(crate) sent: AtomicU32,
+    /// A thread is in ExecuteCompletionAgent.
+    pub(crate) agent_runs: AtomicBool,
     /// The leader waits without a clock, because no command is open.
     pub(crate) idle: AtomicBool,
     pub(crate) closed_lanes: AtomicU32,
@@ -65,6 +67,7 @@ impl Inner {
             lanes: (0..lanes).map(|_| Mutex::default()).collect(),
             crew: Crew::new(lanes),
             sent: AtomicU32::new(0),
+            agent_runs: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             closed_lanes: AtomicU32::new(0),
             client_dead: AtomicBool::new(false),

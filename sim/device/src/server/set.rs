@@ -266,7 +266,8 @@ impl ServerSet {
     /// (`Ok`) or the set is aborted.
     ///
     /// # Errors
-    /// `VD_E_ABORT`; `VD_E_PROTOCOL` before EndConfiguration or after Close.
+    /// `VD_E_ABORT`; `VD_E_PROTOCOL` before EndConfiguration, after Close, or while another thread is the
+    /// agent.
     pub fn execute_completion_agent(&self) -> Result<(), Error> {
         // An abort that came first is the agent's business, too: it completes what is open.
         if !self.inner.is_aborted() {
@@ -275,7 +276,13 @@ impl ServerSet {
                 &[Phase::Initializing, Phase::Active, Phase::NormallyTerminated],
             )?;
         }
-        self.inner.run_agent()
+        if self.inner.agent_runs.swap(true, Ordering::SeqCst) {
+            let state = "served by another completion agent";
+            return Err(Reason::WrongState { call: "ExecuteCompletionAgent", state }.into());
+        }
+        let ended = self.inner.run_agent();
+        self.inner.agent_runs.store(false, Ordering::SeqCst);
+        ended
     }
 
     /// Runs the agent's loop on the calling thread until `done`, or follows the thread that runs it.
