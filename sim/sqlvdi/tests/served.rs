@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 use serde_json::Value;
 use support::server::{Server, TRANSFER, stream};
-use support::{Client, Namespace};
+use support::{Client, Namespace, WATCHDOG};
 use vdi_protocol::{CommandCode, CompletionCode, Direction};
 
 const SET: &str = "nightly";
@@ -46,6 +46,7 @@ fn streams(count: usize) -> Vec<Vec<u8>> {
 /// Catches: bytes lost, doubled or mixed between devices, a command that never arrives, a wrong
 /// status at the end, a secondary's Close that ends the set, objects left behind.
 #[rstest]
+#[timeout(WATCHDOG)]
 fn a_backup_arrives_byte_for_byte(#[values(PIPE, THREADS, PROCESSES, HANDLE)] case: Case) {
     let Case(client, devices) = case;
     let (namespace, folder) = (Namespace::new(), tempfile::tempdir().unwrap());
@@ -65,6 +66,7 @@ fn a_backup_arrives_byte_for_byte(#[values(PIPE, THREADS, PROCESSES, HANDLE)] ca
 
 /// Catches: as above, in the other direction, and an end of data that is not told.
 #[rstest]
+#[timeout(WATCHDOG)]
 fn a_restore_arrives_byte_for_byte(#[values(PIPE, THREADS, PROCESSES, HANDLE)] case: Case) {
     let Case(client, devices) = case;
     let (namespace, folder) = (Namespace::new(), tempfile::tempdir().unwrap());
@@ -85,7 +87,8 @@ fn a_restore_arrives_byte_for_byte(#[values(PIPE, THREADS, PROCESSES, HANDLE)] c
 
 /// Catches: a return code that differs from the documented one in any state; a client's change to
 /// its command that takes effect or is not told; an address that is no command but is taken for one.
-#[test]
+#[rstest]
+#[timeout(WATCHDOG)]
 fn the_probe_finds_the_documented_return_codes_in_every_state() {
     let namespace = Namespace::new();
     let mut client = Client::start("api_probe", &["served", SET], &namespace);
@@ -107,6 +110,7 @@ fn the_probe_finds_the_documented_return_codes_in_every_state() {
 /// destructor that leaves the set running, a forked child that ends its parent's set, a name that a
 /// process leaves behind at its exit.
 #[rstest]
+#[timeout(WATCHDOG)]
 #[case::delete_before_close("delete-before-close", "closed the set")]
 #[case::delete_after_set("delete-after-set", "closed the set")]
 #[case::destroy_without_close("destroy-without-close", "closed the set")]
@@ -136,7 +140,8 @@ fn clients_may_treat_their_objects_as_cpp_allows(
 }
 
 /// Catches: a client whose death nobody notices, or whose objects nobody removes.
-#[test]
+#[rstest]
+#[timeout(WATCHDOG)]
 fn a_killed_client_aborts_the_set() {
     let (namespace, folder) = (Namespace::new(), tempfile::tempdir().unwrap());
     let files = files(folder.path(), 1);
@@ -153,7 +158,8 @@ fn a_killed_client_aborts_the_set() {
 
 /// Catches: other lines than those that people search for, or another result than the real
 /// library's when a buffer object cannot be opened.
-#[test]
+#[rstest]
+#[timeout(WATCHDOG)]
 fn an_unopenable_buffer_is_told_like_sql_server_does() {
     let namespace = Namespace::new();
     let mut client = Client::start("lifetime_probe", &["unmappable", SET], &namespace);
@@ -177,6 +183,7 @@ fn an_unopenable_buffer_is_told_like_sql_server_does() {
 
 /// Catches: the unit variable ignored, or seconds taken for milliseconds.
 #[rstest]
+#[timeout(WATCHDOG)]
 #[case("s", 1000)]
 #[case("ms", 1)]
 fn the_unit_of_time_outs_can_be_chosen(#[case] unit: &str, #[case] at_least: u64) {
@@ -189,7 +196,8 @@ fn the_unit_of_time_outs_can_be_chosen(#[case] unit: &str, #[case] at_least: u64
 
 /// Catches: calls missing from a trace, lines that are no JSON, a field renamed, lines of several
 /// processes mixed.
-#[test]
+#[rstest]
+#[timeout(WATCHDOG)]
 fn a_trace_has_every_call_in_order() {
     let (namespace, folder) = (Namespace::new(), tempfile::tempdir().unwrap());
     let trace = folder.path().join("trace.jsonl");
