@@ -101,6 +101,14 @@ impl Opened {
         self.lane
     }
 
+    /// Whether the server still waits for an answer of this device.
+    pub(crate) fn owes_answers(&self) -> bool {
+        let State { session, queue } = &*lock(&self.state);
+        session.as_ref().is_some_and(|session| {
+            queue.open_count > 0 || queue.commands.has_news(&self.lane_of(session).commands.0)
+        })
+    }
+
     /// Takes the session away: from now on every call is VD_E_PROTOCOL.
     pub(crate) fn disconnect(&self) {
         let session = lock(&self.state).session.take();
@@ -161,7 +169,7 @@ impl ClientDevice {
         queue.push(lane, &command, code, bytes, position);
         if code.is_success() {
             queue.io_error &= command.code != CommandCode::CLEAR_ERROR;
-        } else if command.code != CommandCode::CLEAR_ERROR {
+        } else {
             queue.io_error = true;
             device.complete_queued(session, queue);
         }
@@ -250,7 +258,7 @@ impl Opened {
         let found = match self.areas.find(handle) {
             Err(Miss::Unmapped) => {
                 let area = Handle::decode(handle).area as usize;
-                if session.map_area(area).is_err() {
+                if session.map_area(area).is_err() && session.phase() == Phase::Abort {
                     return Err(HResult::VD_E_ABORT);
                 }
                 self.areas.find(handle)

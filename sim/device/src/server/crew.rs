@@ -41,6 +41,8 @@ pub(crate) struct Agent {
     pub(crate) completed: u32,
     /// When the leader first waited with this many completions behind it.
     pub(crate) waiting_since: Option<(u32, std::time::Instant)>,
+    /// When the segment was last looked over.
+    pub(crate) looked_around: Option<std::time::Instant>,
 }
 
 /// The agent and those who wait for it.
@@ -91,6 +93,7 @@ impl Crew {
                 completions: vec![Consumer::default(); lanes],
                 completed: 0,
                 waiting_since: None,
+                looked_around: None,
             }),
             parked: Mutex::default(),
             parked_count: AtomicU32::new(0),

@@ -477,3 +477,15 @@ fn config_fields(config: Result<VdConfig, HResult>) -> Value {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a panic that unwinds into the client, or that is taken for success.
+    #[test]
+    fn a_panic_is_an_unexpected_error() {
+        let status = guarded(|| panic!("as if by a bug"));
+        assert_eq!(HResult(status.cast_unsigned()), HResult::VD_E_UNEXPECTED);
+    }
+}

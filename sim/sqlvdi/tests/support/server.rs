@@ -25,13 +25,22 @@ impl Server {
     pub(crate) fn attach(
         namespace: &super::Namespace,
         name: &str,
-        devices: &[&str],
+        devices: &[String],
         direction: Direction,
     ) -> Server {
         let namespace = Namespace::new(namespace.name()).unwrap();
         let environment = Environment::new(namespace, Backend::platform_default());
-        let set =
-            ServerSet::wait_open(&environment, Some(name.as_bytes()), Some(WATCHDOG)).unwrap();
+        Server::attach_in(&environment, name, devices, direction)
+    }
+
+    /// The same, where this process's environment says.
+    pub(crate) fn attach_in(
+        environment: &Environment,
+        name: &str,
+        devices: &[String],
+        direction: Direction,
+    ) -> Server {
+        let set = ServerSet::wait_open(environment, Some(name.as_bytes()), Some(WATCHDOG)).unwrap();
         let features = set.get_configuration().unwrap().features().answer(direction, true);
         set.begin_configuration(&ServerConfig {
             features,
