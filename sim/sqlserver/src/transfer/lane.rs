@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use vdi_device::{Buffer, Completed, Request, ServerDevice, ServerSet};
+use vdi_device::{Buffer, Completed, Driver, Request, ServerDevice, ServerSet};
 use vdi_protocol::{CommandCode, CompletionCode, HResult};
 
 use super::cause::{Cause, PendingCommand};
@@ -129,6 +129,8 @@ pub(crate) struct Lane<'r> {
     n: u64,
     n_of_kind: HashMap<CommandCode, u64>,
     closed: bool,
+    /// Keeps the agent's own thread parked: whoever waits for this device runs its loop.
+    _driver: Driver,
 }
 
 impl<'r> Lane<'r> {
@@ -137,8 +139,9 @@ impl<'r> Lane<'r> {
         let flight = Flight::new(device.index(), &text(device.name()), Arc::clone(&inbox));
         let arrivals = Arc::clone(&inbox);
         let routine = Arc::new(move |completed| arrivals.push(completed));
-        let n_of_kind = HashMap::new();
-        Lane { run, device, flight, inbox, routine, n: 0, n_of_kind, closed: false }
+        let (n, n_of_kind, closed) = Default::default();
+        let _driver = run.set.drive();
+        Lane { run, device, flight, inbox, routine, n, n_of_kind, closed, _driver }
     }
 
     pub(crate) fn index(&self) -> u32 {
@@ -258,7 +261,10 @@ impl<'r> Lane<'r> {
         let cause = self.run.set.abort_cause();
         Err(self.run.fail(
             if completion == CompletionCode::ERROR_OPERATION_ABORTED && cause.is_some() {
-                Cause::Aborted { cause, oldest: Some(command.clone()) }
+                // The abort's completions come in any order.
+                let others = self.flight.oldest();
+                let oldest = others.filter(|other| other.n < command.n);
+                Cause::Aborted { cause, oldest: oldest.or_else(|| Some(command.clone())) }
             } else {
                 Cause::Completion { command: command.clone(), completion }
             },
