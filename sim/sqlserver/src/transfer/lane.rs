@@ -29,11 +29,14 @@ pub(crate) struct Run {
     pub(crate) observer: Arc<dyn Observer>,
     stop: AtomicBool,
     first: OnceLock<Cause>,
+    /// What lies behind the first failure, found out afterwards.
+    behind: OnceLock<Cause>,
 }
 
 impl Run {
     pub(crate) fn new(set: ServerSet, faults: FaultPlan, observer: Arc<dyn Observer>) -> Self {
-        Run { set, faults, observer, stop: AtomicBool::new(false), first: OnceLock::new() }
+        let (first, behind) = Default::default();
+        Run { set, faults, observer, stop: AtomicBool::new(false), first, behind }
     }
 
     /// Records a failure, if it is the first, and makes every thread stop sending.
@@ -44,6 +47,13 @@ impl Run {
             self.observer.event(&Event::Failed { cause });
         }
         self.stop.store(true, Ordering::Release);
+        Stopped
+    }
+
+    /// Records what lies behind everything else that failed.
+    pub(crate) fn overrule(&self, cause: Cause) -> Stopped {
+        self.observer.event(&Event::Failed { cause: &cause });
+        let _ = self.behind.set(cause);
         Stopped
     }
 
@@ -66,7 +76,7 @@ impl Run {
     }
 
     pub(crate) fn into_cause(self) -> Option<Cause> {
-        self.first.into_inner()
+        self.behind.into_inner().or_else(|| self.first.into_inner())
     }
 
     /// Carries out the fault of a stage, if there is one.
