@@ -164,12 +164,12 @@ impl Session {
 
     /// Sends each source to its device.
     pub fn backup(self, sources: Vec<&mut dyn Source>) -> Result<Summary, TransferError> {
-        self.transfer(sources, |lane, source, shape| send_stream(lane, source, shape))
+        self.transfer(sources, send_stream)
     }
 
     /// Reads each device into its sink.
     pub fn restore(self, sinks: Vec<&mut dyn Sink>) -> Result<Summary, TransferError> {
-        self.transfer(sinks, |lane, sink, shape| receive_stream(lane, sink, shape))
+        self.transfer(sinks, receive_stream)
     }
 
     fn transfer<W: Send>(
