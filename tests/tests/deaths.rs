@@ -134,6 +134,42 @@ fn processes_of_one_client_die() {
     nothing_left(&scene);
 }
 
+// Catches: a primary that waits for ever for a secondary that has died, as the interface tells it
+// nothing of that.
+#[test]
+fn a_secondary_dies() {
+    let scene = Scene::new();
+    let mut command = scene.vdisim("client backup --set s --device s t --processes --file");
+    command.args([scene.path("1"), scene.path("2")]).args(["--kill-at", "executed:3"]);
+    let client = scene.start(command);
+    scene
+        .run(scene.vdisim("backup --set s --device s t --size 9000000"))
+        .expect(1)
+        .says("the client called SignalAbort")
+        .says("device 0 's'");
+    client.wait().expect(1).says("device 0").says("signal: 9");
+    nothing_left(&scene);
+}
+
+// Catches: a stalled server that outlives its client.
+#[test]
+fn a_stalled_server_ends_with_its_client() {
+    let scene = Scene::new();
+    let mut client = client(&scene, "");
+    let mut command = server(&scene);
+    command.args(["--fault", "stall-mid-stream", "--trace"]).arg(scene.path("trace"));
+    let server = scene.start(command);
+    let end = std::time::Instant::now() + Duration::from_secs(30);
+    while !std::fs::read_to_string(scene.path("trace")).is_ok_and(|trace| trace.contains("stall")) {
+        assert!(std::time::Instant::now() < end, "the server does not stall");
+        thread::sleep(Duration::from_millis(5));
+    }
+    client.kill();
+    server.wait().expect(1).says("ended");
+    was_killed(&client.wait());
+    nothing_left(&scene);
+}
+
 // Catches: what only a kill at an unlucky moment shows: hangs, crashes, objects that nobody clears.
 #[rstest]
 fn killed_at_random_moments(#[values(1, 2, 3, 4)] seed: u64) {

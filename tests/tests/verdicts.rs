@@ -31,7 +31,7 @@ fn restored(scene: &Scene, bytes: &[u8], restore: &str) -> vdisim_tests::Ended {
 #[case::long(|b: &mut Vec<u8>| b.push(0), "goes on after the 200000 bytes")]
 fn a_restore_that_differs_fails(#[case] harm: fn(&mut Vec<u8>), #[case] says: &str) {
     let scene = Scene::new();
-    let right: Vec<u8> = (0..200_000u32).map(|i| (i * 7 >> 3) as u8).collect();
+    let right: Vec<u8> = (0..200_000u32).map(|i| ((i * 7) >> 3) as u8).collect();
     scene.file("right", &right);
     let mut wrong = right.clone();
     restored(&scene, &right, "--compare @right").expect(0);
@@ -260,6 +260,33 @@ fn the_doctor_finds_this_machine_usable() {
     let json: serde_json::Value = serde_json::from_str(&json.expect(0).out).unwrap();
     assert_eq!(json["usable"], true);
     scene.run(scene.vdisim("doctor --sqlvdi /nonexistent.so")).expect(3).says("BAD");
+}
+
+// Catches: a clean-up that removes what it did not make, or what lives.
+#[test]
+fn the_doctor_cleans_up_behind_killed_processes_only() {
+    let scene = Scene::new();
+    let foreign = format!("/dev/shm/Host_{}_SQLVDIMemoryName_0", scene.namespace());
+    fs::write(&foreign, b"a real SQL Server's").unwrap();
+    let mut command = scene.vdisim("client backup --set dead --kill-at created --file");
+    command.arg(scene.path("1"));
+    scene.run(command);
+    let mut command = scene.vdisim("client backup --set alive --file");
+    command.arg(scene.path("2"));
+    let client = scene.start(command);
+    scene.await_object("Host_alive");
+
+    let look = scene.run(scene.vdisim("doctor"));
+    look.expect(0).says("Host_dead").says("left by killed processes").says("'alive'");
+    assert!(scene.objects().iter().any(|name| name.contains("Host_dead")), "doctor removed it");
+    scene.run(scene.vdisim("doctor --clean")).expect(0).says("removed").says("left alone");
+    assert!(!scene.objects().iter().any(|name| name.contains("Host_dead")), "doctor left it");
+    assert!(scene.objects().iter().any(|name| name.contains("Host_alive")), "doctor removed a set");
+    let kept = fs::read(&foreign);
+    fs::remove_file(&foreign).unwrap();
+    assert_eq!(kept.unwrap(), b"a real SQL Server's");
+    scene.run(scene.vdisim("backup --set alive --size 10")).expect(0);
+    client.wait().expect(0);
 }
 
 /// Compiles a program that calls nothing, with these options; skips by name without a compiler.
