@@ -74,6 +74,19 @@ pub enum RegionError {
         /// What the name stands for.
         object: String,
     },
+    /// Another version of this software made it.
+    #[error(
+        "the shared object {object} has layout version {found} and this program knows version \
+         {expected}; use the same version on both sides"
+    )]
+    OtherLayout {
+        /// The object.
+        object: String,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        expected: u32,
+    },
     /// An object of no bytes was found or asked for.
     #[error("the shared object {object} has no bytes")]
     Empty {

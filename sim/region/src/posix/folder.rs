@@ -8,7 +8,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::object::{FOLDER, io_error, open_file, owner_of, path_of, take_lease, unlink_if_same};
+use super::leases::Leases;
+use super::object::{FOLDER, io_error, open_file, owner_of, path_of, unlink_if_same};
 use crate::{Lease, LeaseRole, ObjectInfo, ObjectName, Owner, RegionError, Removed};
 
 /// How long to sleep between looks where the kernel has no more inotify instances to give.
@@ -36,23 +37,23 @@ pub(crate) fn list(matches: &dyn Fn(&str) -> bool) -> Result<Vec<ObjectInfo>, Re
 
 /// See [`crate::remove_leftover`].
 pub(crate) fn remove_leftover(info: &ObjectInfo) -> Result<Removed, RegionError> {
-    let file = match open_file(&info.name, "remove") {
-        Ok(file) => file,
+    let object = info.name.as_str();
+    let leases = match open_file(&info.name, "remove") {
+        Ok(file) => Leases::on(file, object),
         Err(RegionError::NotFound { .. } | RegionError::NotAnObject { .. }) => {
             return Ok(Removed::Gone);
         }
         Err(error) => return Err(error),
     };
-    let object = info.name.as_str();
-    let about = file.metadata().map_err(|error| io_error("fstat", object, &error))?;
+    let about = leases.file().metadata().map_err(|error| io_error("fstat", object, &error))?;
     if about.ino() != info.inode {
         return Ok(Removed::Gone);
     }
-    match take_lease(&file, LeaseRole::Creator, object)? {
+    match leases.take(LeaseRole::Creator)? {
         Lease::HeldByAnother => return Ok(Removed::InUse),
         Lease::Taken => {}
     }
-    // The lease is held until `file` closes, behind the removal.
+    // The lease is held until `leases` goes, behind the removal.
     Ok(match unlink_if_same(&path_of(&info.name), object, (about.dev(), about.ino()))? {
         true => Removed::Removed,
         false => Removed::Gone,
