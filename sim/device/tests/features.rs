@@ -746,7 +746,7 @@ fn creates_racing_for_a_name(#[values(Backend::Posix, Backend::Portable)] backen
                     let barrier = Arc::clone(&barrier);
                     thread::spawn(move || {
                         barrier.wait();
-                        client.create(b"set", &client_config(1)).map_err(|e| e.status())
+                        client.create(b"set", &client_config(1))
                     })
                 })
                 .collect();
@@ -755,9 +755,10 @@ fn creates_racing_for_a_name(#[values(Backend::Posix, Backend::Portable)] backen
             for (client, created) in clients.iter().zip(created) {
                 match created {
                     Ok(()) => client.close().unwrap(),
-                    Err(status) => {
-                        assert_eq!(status, HResult::VD_E_PROTOCOL);
-                        assert_eq!(client.close().unwrap_err().status(), status);
+                    Err(error) => {
+                        assert_eq!(error.status(), HResult::VD_E_PROTOCOL, "{error}");
+                        let not_open = client.close().unwrap_err();
+                        assert_eq!(not_open.status(), HResult::VD_E_PROTOCOL);
                     }
                 }
             }
