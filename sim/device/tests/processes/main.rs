@@ -497,3 +497,36 @@ fn handles_and_bytes_cross_processes(
         assert_eq!(objects_left(&environment), NOTHING);
     });
 }
+
+/// Catches: a set that everybody may open, and a refusal that does not say whose object it is and what
+/// to do.
+#[rstest]
+fn another_users_set_is_denied() {
+    watched(|| {
+        const NOBODY: u32 = 65534;
+        let environment = environment(Backend::Posix);
+        let mut owner = Peer::after(&environment, &["create 1"]);
+        let Some(mut other) = Peer::of_user(&environment, NOBODY) else {
+            eprintln!(
+                "SKIP another_users_set_is_denied: only root can start another user's process"
+            );
+            return;
+        };
+        let denied = HResult::VD_E_SECURITY.to_string();
+        assert_eq!(other.ask("serve"), denied);
+        assert_eq!(other.ask("join"), denied);
+        owner.kill();
+        for ask in ["why-not-create", "why-not-clean"] {
+            let answer = other.ask(ask);
+            assert!(answer.starts_with(&denied), "{answer}");
+            assert!(
+                answer.contains("user 0, group 0, mode 0") && answer.contains("rm '"),
+                "{answer}"
+            );
+        }
+        for leftover in leftovers(Backend::Posix, Some(&environment.namespace)).unwrap() {
+            clean(&leftover).unwrap();
+        }
+        assert_eq!(objects_left(&environment), NOTHING);
+    });
+}

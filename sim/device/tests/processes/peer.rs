@@ -6,13 +6,15 @@
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Lines, Write},
+    os::unix::process::CommandExt,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::Arc,
     thread,
 };
 
 use vdi_device::{
-    ClientDevice, ClientSet, Environment, Namespace, Request, ServerDevice, ServerSet,
+    ClientDevice, ClientSet, Environment, Namespace, Request, ServerDevice, ServerSet, clean,
+    leftovers,
 };
 use vdi_protocol::{CommandCode, CompletionCode, HResult};
 
@@ -33,20 +35,29 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn start(environment: &Environment) -> Peer {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Peer::start_by(environment, &mut Command::new(std::env::current_exe().unwrap())).unwrap()
+    }
+
+    /// A peer of another user; None if this user may not start one, or it can't reach the executable.
+    pub(crate) fn of_user(environment: &Environment, uid: u32) -> Option<Peer> {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        Peer::start_by(environment, command.uid(uid).gid(uid).current_dir("/")).ok()
+    }
+
+    fn start_by(environment: &Environment, command: &mut Command) -> std::io::Result<Peer> {
+        let mut child = command
             .args(["--exact", "peer::peer", "--ignored", "--nocapture", "--test-threads=1"])
             .env(STARTED_AS_PEER, "1")
             .env("VDISIM_NAMESPACE", environment.namespace.as_str())
             .env("VDISIM_BACKEND", environment.backend.as_str())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .spawn()?;
         let commands = child.stdin.take().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut peer = Peer { child, commands, answers };
         assert_eq!(peer.ask("hello"), "hello");
-        peer
+        Ok(peer)
     }
 
     /// A peer that has obeyed `commands`, all of which succeed.
@@ -185,6 +196,16 @@ impl State {
                 return Ok(forks::calls_in_a_child(&mut self.client, &self.devices[&0]));
             }
             "leave-child" => return Ok(forks::leave_a_child_behind().to_string()),
+            "why-not-create" => {
+                let error = self.client.create(b"set", &client_config(1)).unwrap_err();
+                return Ok(format!("{} {error}", text(error.status())));
+            }
+            "why-not-clean" => {
+                let environment = &self.environment;
+                let found = leftovers(environment.backend, Some(&environment.namespace));
+                let error = clean(&found.map_err(failed)?[0]).unwrap_err();
+                return Ok(format!("{} {error}", text(error.status())));
+            }
             "close" => self.client.close().map_err(failed)?,
             _ => return self.obey_as_server(&words),
         }
