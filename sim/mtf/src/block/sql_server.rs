@@ -209,3 +209,35 @@ impl Record<Mstl> {
         self.get(Mstl::END).saturating_sub(self.get(Mstl::START))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// Catches: a range taken from the wrong end, blocks not counted from the start of the virtual
+    /// log file, its header taken for log.
+    #[rstest]
+    #[case::before_the_log(6, None)]
+    #[case::first(7, Some(0x10_0000 + 512 * 20..0x14_0000))]
+    #[case::between(8, Some(0x10_0000 + 8192..0x14_0000))]
+    #[case::last(9, Some(0x10_0000 + 8192..0x10_0000 + 512 * 100))]
+    #[case::after_the_log(10, None)]
+    fn log_is_taken_from_the_first_lsn_to_the_last(
+        #[case] sequence: u32,
+        #[case] range: Option<Range<u64>>,
+    ) {
+        let vlf = VirtualLogFile {
+            file_id: 2,
+            sequence,
+            start: 0x10_0000,
+            size: 0x4_0000,
+            parity: 64,
+            create_lsn: Lsn::default(),
+        };
+        let first = Lsn { vlf: 7, block: 20, slot: 1 };
+        let last = Lsn { vlf: 9, block: 100, slot: 1 };
+        assert_eq!(vlf.range(first, last), range);
+    }
+}

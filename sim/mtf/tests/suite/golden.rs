@@ -250,6 +250,27 @@ fn a_backup_written_from_its_parts_has_the_same_bytes() {
     }
 }
 
+/// Catches: log listed on the families that do not carry it, pages of one family missed.
+#[test]
+fn a_description_tells_what_each_family_carries() {
+    for file in golden_files("a_description_tells_what_each_family_carries") {
+        let description = mtf::describe(&file.bytes[..]);
+        assert!(description.complete && description.damage_count == 0, "{description}");
+        assert_eq!(description.size, file.bytes.len() as u64);
+        let (set, name) = (&description.sets[0], file.path.file_name().unwrap());
+        let log: u64 = set.log.iter().map(|log| log.end - log.start).sum();
+        match name.to_str().unwrap() {
+            "family1.bak" => assert_eq!((log, set.pages.count, set.pages.fillers), (35_840, 96, 8)),
+            "family2.bak" => assert_eq!((log, set.pages.count, set.pages.fillers), (0, 96, 0)),
+            _ => {
+                let summary = set.summary.as_ref().unwrap();
+                let log_file = summary.files.iter().find(|file| file.is_log).unwrap();
+                assert_eq!(log, log_file.backup_size, "{:?}", file.path);
+            }
+        }
+    }
+}
+
 /// The payloads of a backup.
 #[derive(Default)]
 struct Parts(Vec<Part>);
