@@ -108,21 +108,40 @@ enum State {
     Stream,
     /// In a metadata stream, with bytes missing.
     Metadata { id: Tag, length: usize },
-    /// In lead bytes or padding, then the state that follows.
-    Skip { remaining: u64, then: AfterSkip },
+    /// In the lead bytes of a payload, with bytes missing.
+    Lead { remaining: u64, coming: Coming },
     /// In a payload, with bytes missing.
-    Payload { payload: Payload, remaining: u64, checksum_follows: bool },
+    Payload(Coming),
     /// After the end of the set.
     Finished,
     /// After an error.
     Failed(MtfError),
 }
 
+/// A payload of which bytes are to come.
 #[derive(Debug, Clone)]
-enum AfterSkip {
-    Payload { payload: Payload, remaining: u64, checksum_follows: bool },
+struct Coming {
+    payload: Payload,
+    remaining: u64,
+    then: After,
+}
+
+/// What comes after a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
     Stream,
+    Checksum,
     EndOfBlock,
+}
+
+impl After {
+    fn payload_of(header: &StreamHeader) -> Self {
+        match header.id {
+            stream_id::SPAD => Self::EndOfBlock,
+            _ if header.checksum_follows() => Self::Checksum,
+            _ => Self::Stream,
+        }
+    }
 }
 
 /// Why the reader stops.
@@ -218,7 +237,7 @@ impl Reader {
         match &self.state {
             State::Finished => Ok(()),
             State::Failed(error) => Err(error.clone()),
-            _ if self.place == Place::Complete && self.collected.is_empty() => Ok(()),
+            State::Block if self.place == Place::Complete && self.collected.is_empty() => Ok(()),
             _ if self.position == 0 => Err(MtfError::Empty),
             _ if self.place == Place::Start => {
                 check_signature(&self.collected)?;
@@ -245,8 +264,8 @@ impl Reader {
                     let (id, length) = (*id, *length);
                     self.read_metadata(id, length, input, sink)?
                 }
-                State::Skip { .. } => self.skip(input, sink)?,
-                State::Payload { .. } => self.pass_payload(input, sink)?,
+                State::Lead { .. } => self.skip_lead(input),
+                State::Payload(_) => self.pass_payload(input, sink)?,
                 State::Finished | State::Failed(_) => return Ok(()),
             };
             if progress == Progress::Hungry {
@@ -316,63 +335,55 @@ impl Reader {
             _ => Err(self.malformed(id, "its length is not possible for its kind")),
         };
         Ok(match id {
-            stream_id::SPAD => State::Skip { remaining: length, then: AfterSkip::EndOfBlock },
-            stream_id::APAD | stream_id::OTCP => {
-                State::Skip { remaining: length, then: AfterSkip::Stream }
+            stream_id::SPAD | stream_id::APAD | stream_id::OTCP => {
+                Self::pass_on(Content::Padding, header)
             }
             stream_id::RAID => metadata(32, RAID_LIMIT)?,
             stream_id::MQCI => metadata(1, CONFIGURATION_LIMIT)?,
             stream_id::TSMP => metadata(8, SET_MAP_LIMIT)?,
             stream_id::CSUM => metadata(4, 4)?,
             stream_id::MQDA | stream_id::MQTL if length > 0 => self.start_payload(header)?,
-            _ => self.payload(Content::Data, header, length),
+            _ => Self::pass_on(Content::Data, header),
         })
     }
 
+    /// The state that reads MQDA or MQTL: lead bytes, then pages or log. What is no whole number of
+    /// pages is no data of a database file, and is passed on as it is.
     fn start_payload(&self, header: &StreamHeader) -> Result<State, MtfError> {
         let Some(length) = header.length.checked_sub(LEAD_SIZE) else {
             return Err(self.malformed(header.id, "it is shorter than its lead bytes"));
         };
-        let content = if header.id == stream_id::MQTL { Content::Log } else { Content::Pages };
-        if content == Content::Pages && !length.is_multiple_of(PAGE_SIZE as u64) {
-            return Err(self.malformed(header.id, "it holds no whole number of pages"));
-        }
-        match self.payload(content, header, length) {
-            State::Payload { payload, remaining, checksum_follows } => Ok(State::Skip {
-                remaining: LEAD_SIZE,
-                then: AfterSkip::Payload { payload, remaining, checksum_follows },
-            }),
-            other => Ok(other),
-        }
+        let content = match header.id {
+            stream_id::MQTL => Content::Log,
+            _ if length.is_multiple_of(PAGE_SIZE as u64) => Content::Pages,
+            _ => Content::Data,
+        };
+        let check = header.checksum_follows() && self.checks.backup_checksums;
+        let payload = Payload::new(content, check, self.checks.page_checksums);
+        let then = After::payload_of(header);
+        let coming = Coming { payload, remaining: length, then };
+        Ok(State::Lead { remaining: LEAD_SIZE, coming })
     }
 
-    fn payload(&self, content: Content, header: &StreamHeader, remaining: u64) -> State {
-        let checksum_follows = header.checksum_follows();
-        let payload = Payload::new(content, checksum_follows, self.checks);
-        State::Payload { payload, remaining, checksum_follows }
+    /// The state that passes a stream on as it is. How a checksum covers such a stream is not known.
+    fn pass_on(content: Content, header: &StreamHeader) -> State {
+        let payload = Payload::new(content, false, false);
+        let then = After::payload_of(header);
+        State::Payload(Coming { payload, remaining: header.length, then })
     }
 
-    fn skip<S: Events>(
-        &mut self,
-        input: &mut &[u8],
-        sink: &mut S,
-    ) -> Result<Progress, Stop<S::Error>> {
-        let State::Skip { remaining, then } = &mut self.state else { return Ok(Progress::Next) };
-        let size = (*remaining).min(input.len() as u64);
-        *input = &input[size as usize..];
-        self.position += size;
-        *remaining -= size;
-        if *remaining > 0 {
-            return Ok(Progress::Hungry);
-        }
-        match std::mem::replace(then, AfterSkip::Stream) {
-            AfterSkip::Stream => self.state = State::Stream,
-            AfterSkip::EndOfBlock => self.end_block(sink)?,
-            AfterSkip::Payload { payload, remaining, checksum_follows } => {
-                self.state = State::Payload { payload, remaining, checksum_follows };
+    fn skip_lead(&mut self, input: &mut &[u8]) -> Progress {
+        if let State::Lead { remaining, coming } = &mut self.state {
+            let size = (*remaining).min(input.len() as u64);
+            *input = &input[size as usize..];
+            self.position += size;
+            *remaining -= size;
+            if *remaining > 0 {
+                return Progress::Hungry;
             }
+            self.state = State::Payload(coming.clone());
         }
-        Ok(Progress::Next)
+        Progress::Next
     }
 
     fn pass_payload<S: Events>(
@@ -380,7 +391,7 @@ impl Reader {
         input: &mut &[u8],
         sink: &mut S,
     ) -> Result<Progress, Stop<S::Error>> {
-        let State::Payload { payload, remaining, checksum_follows } = &mut self.state else {
+        let State::Payload(Coming { payload, remaining, then }) = &mut self.state else {
             return Ok(Progress::Next);
         };
         let size = (*remaining).min(input.len() as u64);
@@ -394,8 +405,12 @@ impl Reader {
         if *remaining > 0 {
             return Ok(Progress::Hungry);
         }
-        self.expected_checksum = checksum_follows.then(|| payload.checksum());
+        let then = *then;
+        self.expected_checksum = (then == After::Checksum).then(|| payload.checksum());
         self.state = State::Stream;
+        if then == After::EndOfBlock {
+            self.end_block(sink)?;
+        }
         Ok(Progress::Next)
     }
 

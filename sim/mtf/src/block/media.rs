@@ -67,7 +67,8 @@ pub struct MediaLabel<'a> {
     /// Random number of this family.
     pub family_id: u32,
     /// BLOCKSIZE of the backup in bytes: a power of two from 512 to 65536. The media gets soft
-    /// filemarks up to 32768; a filemark of 65536 bytes cannot be expressed.
+    /// filemarks up to 32768; a filemark of 65536 bytes cannot be expressed. Real backups have been
+    /// seen with 512 and 4096.
     pub block_size: u32,
     /// Media name, up to 128 characters.
     pub name: &'a str,
