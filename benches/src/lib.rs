@@ -1,1 +1,14 @@
-//! stub
+//! Ratios of the interface against bare baselines, measured interleaved.
+//!
+//! [`measures`] says what is measured and what it should reach, [`runner`] how, [`bare`] against what. The `ratios`
+//! program runs it all; the criterion suites in `benches/` answer a person's question of the day.
+#![deny(unsafe_code)]
+
+pub mod bare;
+mod client;
+pub mod load;
+pub mod measures;
+pub mod process;
+pub mod report;
+pub mod runner;
+pub mod subject;

@@ -1,0 +1,156 @@
+//! How a thread waits on a doorbell: look, spin a little, spin longer if a CPU is to spare, sleep.
+//!
+//! A prompt peer answers within a microsecond; the first look-out of a hundred polls catches it and
+//! asks nobody. Spinning on for as long as a sleep costs (some 50 µs) pays only while another CPU is
+//! free for the peer, so at most `cpus − 1` waiters of a set do it, counted in the segment. With one
+//! CPU nobody spins at all: the peer could not run meanwhile.
+
+use std::{
+    hint,
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use vdi_region::{Region, RegionError, Wait};
+
+use crate::{error::Timeout, layout::Spinners, signal::Doorbell};
+
+/// Polls before anybody is asked; about 2 µs.
+const GLANCES: u32 = 100;
+/// What a sleep and a wake-up cost together on a virtual machine; spinning longer never pays.
+const SPIN: Duration = Duration::from_micros(50);
+/// Polls between two looks at the clock.
+const POLLS_PER_CLOCK: u32 = 32;
+
+/// What a waiter looks for.
+pub(crate) trait Watchful {
+    /// True if there is something to do; cheap, called again and again.
+    fn ready(&mut self) -> bool;
+
+    /// A last, thorough look before the thread sleeps.
+    fn settle(&mut self) -> bool {
+        false
+    }
+}
+
+impl<F: FnMut() -> bool> Watchful for F {
+    fn ready(&mut self) -> bool {
+        self()
+    }
+}
+
+/// Why a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    Ready,
+    TimedOut,
+}
+
+/// A place to wait: the doorbell, and what bounds the spinning.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting<'a> {
+    pub(crate) region: &'a Region,
+    pub(crate) bell: &'a Doorbell<AtomicU32>,
+    pub(crate) spinners: &'a Spinners,
+    /// CPUs that this process may use.
+    pub(crate) cpus: usize,
+}
+
+impl Waiting<'_> {
+    /// Waits until `watch` is ready or the time is over.
+    pub(crate) fn wait(
+        &self,
+        watch: &mut impl Watchful,
+        timeout: Timeout,
+    ) -> Result<Waited, RegionError> {
+        if watch.ready() {
+            return Ok(Waited::Ready);
+        }
+        if timeout == Some(Duration::ZERO) {
+            return Ok(Waited::TimedOut);
+        }
+        if self.cpus > 1 {
+            for _ in 0..GLANCES {
+                hint::spin_loop();
+                if watch.ready() {
+                    return Ok(Waited::Ready);
+                }
+            }
+        }
+        let start = Instant::now();
+        // A time-out beyond what the clock can express is none.
+        let deadline = timeout.and_then(|t| start.checked_add(t));
+        if let Some(_permit) = Permit::take(self.spinners, self.cpus)
+            && spin(watch, start + SPIN, deadline)
+        {
+            return Ok(Waited::Ready);
+        }
+        self.sleep(watch, deadline)
+    }
+
+    fn sleep(
+        &self,
+        watch: &mut impl Watchful,
+        deadline: Option<Instant>,
+    ) -> Result<Waited, RegionError> {
+        loop {
+            if watch.settle() {
+                return Ok(Waited::Ready);
+            }
+            let ticket = self.bell.arm();
+            if watch.ready() {
+                return Ok(Waited::Ready);
+            }
+            let remaining = match deadline {
+                None => None,
+                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                    None | Some(Duration::ZERO) => return Ok(Waited::TimedOut),
+                    remaining => remaining,
+                },
+            };
+            let waited = self.region.wait(self.bell.sequence(), ticket, remaining)?;
+            if watch.ready() {
+                return Ok(Waited::Ready);
+            }
+            if waited == Wait::TimedOut {
+                return Ok(Waited::TimedOut);
+            }
+        }
+    }
+}
+
+fn spin(watch: &mut impl Watchful, until: Instant, deadline: Option<Instant>) -> bool {
+    let until = deadline.map_or(until, |d| d.min(until));
+    while Instant::now() < until {
+        for _ in 0..POLLS_PER_CLOCK {
+            if watch.ready() {
+                return true;
+            }
+            hint::spin_loop();
+        }
+    }
+    false
+}
+
+/// The right to spin for long, given back on drop.
+struct Permit<'a>(&'a AtomicU32);
+
+impl<'a> Permit<'a> {
+    /// A killed spinner never gives its permit back; its set ends soon after, and until then the
+    /// others spin less.
+    fn take(spinners: &'a Spinners, cpus: usize) -> Option<Permit<'a>> {
+        let word = &spinners.0;
+        let limit = u32::try_from(cpus.saturating_sub(1)).unwrap_or(u32::MAX);
+        if word.load(Ordering::Relaxed) >= limit {
+            return None;
+        }
+        let permit = Permit(word);
+        (word.fetch_add(1, Ordering::Relaxed) < limit).then_some(permit)
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
