@@ -266,10 +266,7 @@ impl Device {
             Step::Get => {
                 let got = self.pair.client_devices[0].get_command(NOW);
                 let expected = model.get();
-                assert_eq!(
-                    got.map(|c| (c.id, c.code)),
-                    expected.map(|c| (c.slot as u32, c.code)),
-                );
+                assert_eq!(got.map(|c| (c.id, c.code)), expected.map(|c| (c.slot as u32, c.code)),);
             }
             Step::Complete(n, code) => {
                 let Some(index) = n.checked_rem(model.held.len()) else { return };
