@@ -1,4 +1,5 @@
-//! Writes the corpora that the fuzz targets start from: `cargo run --bin seeds` in this folder.
+//! Writes the corpora that the fuzz targets start from: `cargo run --example seeds` in the fuzz
+//! folder. The smallest are kept; the others are made when they are wanted.
 
 use std::fs;
 use std::path::Path;
