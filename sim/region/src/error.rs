@@ -3,6 +3,9 @@
 use crate::backend::available_words;
 use crate::{Backend, Owner};
 
+/// "No such file or directory": 2 on every system.
+const ENOENT: i32 = 2;
+
 /// Every failure of this crate. The text is one sentence for a user; [`RegionError::os_error`] is
 /// the system's number, where there was one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,6 +165,7 @@ impl RegionError {
             RegionError::Denied { errno, .. }
             | RegionError::NoSpace { errno, .. }
             | RegionError::Os { errno, .. } => Some(*errno),
+            RegionError::NotFound { .. } => Some(ENOENT),
             _ => None,
         }
     }

@@ -331,7 +331,8 @@ impl ServerSet {
         });
         let open = open.count();
         let aborted = inner.is_aborted();
-        if !aborted && !(inner.all_closed() && inner.all_answered()) {
+        let settled = inner.all_closed() && inner.all_answered();
+        if !aborted && !settled {
             inner.abort(AbortCause::new(AbortKind::ServerClosed));
         } else if !aborted && !inner.segment.all_closed() {
             // Nobody but a stranger takes a close back, and the client would wait for it for ever.
