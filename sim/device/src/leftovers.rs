@@ -103,7 +103,7 @@ pub(crate) fn make_way(environment: &Environment, name: &[u8]) -> Result<(), Err
         Err(_) => in_use(environment.backend, control.as_str()),
     };
     if alive {
-        return Err(taken(environment, name));
+        return Err(taken(environment, name, &control));
     }
     let mut sets = sets(environment.backend, Some(&environment.namespace))?;
     let objects = sets.remove(control.as_str()).unwrap_or_default();
@@ -111,13 +111,20 @@ pub(crate) fn make_way(environment: &Environment, name: &[u8]) -> Result<(), Err
 }
 
 /// The error for a name that a living set has, or that can't even be looked at.
-fn taken(environment: &Environment, name: &[u8]) -> Error {
-    match ControlSegment::open(environment, name) {
+fn taken(environment: &Environment, name: &[u8], control: &ObjectName) -> Error {
+    let error = match ControlSegment::open(environment, name) {
         Ok(segment) => {
-            Reason::Exists { name: naming::display(name), pid: segment.identity().client.pid }
-                .into()
+            let pid = segment.identity().client.pid;
+            return Reason::Exists { name: naming::display(name), pid }.into();
         }
         Err(error) => error,
+    };
+    match error.reason() {
+        // It is just being made, or has just gone.
+        Reason::Region(RegionError::NotReady { .. }) | Reason::NoSuchSet { .. } => {
+            RegionError::Exists { object: control.to_string() }.into()
+        }
+        _ => error,
     }
 }
 

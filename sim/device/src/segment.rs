@@ -325,7 +325,8 @@ fn initialize(
 
 /// Copies the constant part out of the segment and checks the copy.
 fn read_identity(region: &Region) -> Result<Identity, Error> {
-    let preamble = preamble(region)?;
+    let preamble =
+        preamble(region).map_err(|_| Reason::Damaged("it is too short for a control segment"))?;
     let load = |word: &AtomicU32| word.load(Ordering::Relaxed);
     if [load(&preamble.magic[0]), load(&preamble.magic[1])] != MAGIC {
         return Err(Reason::Damaged("it does not start with the mark of a control segment").into());

@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -10,7 +11,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::leases::Leases;
 use super::object::{FOLDER, io_error, open_file, owner_of, path_of, unlink_if_same};
-use crate::{Lease, LeaseRole, ObjectInfo, ObjectName, Owner, RegionError, Removed};
+use crate::{Lease, LeaseRole, ObjectInfo, ObjectName, Owner, RegionError, Removed, process_token};
 
 /// How long to sleep between looks where the kernel has no more inotify instances to give.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -65,24 +66,66 @@ pub(crate) fn wait_for(
     matches: &dyn Fn(&str) -> bool,
     deadline: Option<Instant>,
 ) -> Result<Option<ObjectName>, RegionError> {
-    // The watch comes before the look, so that nothing slips between.
-    let arrivals = watch_folder()?;
+    let look = || Ok(list(matches)?.into_iter().map(|info| info.name).min());
+    if let Some(name) = look()? {
+        return Ok(Some(name));
+    }
+    let arrivals = take_arrivals()?;
+    let found = look_until(&look, arrivals.as_ref(), deadline);
+    keep_arrivals(arrivals);
+    found
+}
+
+/// Looks again after every notice. The watch stands before the first look, so that nothing slips
+/// between.
+fn look_until(
+    look: &dyn Fn() -> Result<Option<ObjectName>, RegionError>,
+    arrivals: Option<&Inotify>,
+    deadline: Option<Instant>,
+) -> Result<Option<ObjectName>, RegionError> {
     loop {
-        if let Some(name) = list(matches)?.into_iter().map(|info| info.name).min() {
+        if let Some(name) = look()? {
             return Ok(Some(name));
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
             return Ok(None);
         }
-        match &arrivals {
+        match arrivals {
             Some(arrivals) => sleep_until_event(arrivals, left)?,
             None => std::thread::sleep(left.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN))),
         }
     }
 }
 
-/// Notices of new names; `None` if the system is out of inotify instances.
+/// The instance that nobody uses at the moment, and the process that made it. The kernel takes some
+/// 15 ms to close one (it waits for every CPU to forget it), and that would be in the way of the very
+/// object that was waited for: so one is kept for the next time.
+static SPARE: Mutex<Option<(u32, Inotify)>> = Mutex::new(None);
+
+/// Notices of new names; old ones may be among them and cost one look more.
+fn take_arrivals() -> Result<Option<Inotify>, RegionError> {
+    // A forked child would share the notices with its parent.
+    let spare = lock_spare().take_if(|(of, _)| *of == process_token());
+    match spare {
+        Some((_, arrivals)) => Ok(Some(arrivals)),
+        None => watch_folder(),
+    }
+}
+
+fn keep_arrivals(arrivals: Option<Inotify>) {
+    if let Some(arrivals) = arrivals {
+        let superfluous = lock_spare().replace((process_token(), arrivals));
+        // Outside of the lock: this is the slow close.
+        drop(superfluous);
+    }
+}
+
+fn lock_spare() -> MutexGuard<'static, Option<(u32, Inotify)>> {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A new instance; `None` if the system is out of inotify instances.
 fn watch_folder() -> Result<Option<Inotify>, RegionError> {
     let fail = |call| move |errno: Errno| super::object::os(call, FOLDER, errno);
     let arrivals = match Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK) {
