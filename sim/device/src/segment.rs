@@ -22,7 +22,7 @@ use crate::{
     naming,
     phase::Phase,
     signal::{Doorbell, LANES_MAX},
-    waiting::Waiting,
+    waiting::{Patience, Waiting},
 };
 
 /// What the preamble says, checked.
@@ -124,8 +124,13 @@ impl ControlSegment {
     }
 
     /// A place to wait on one of the segment's doorbells.
-    pub(crate) fn waiting<'a>(&'a self, bell: &'a Doorbell<AtomicU32>) -> Waiting<'a> {
-        Waiting { region: self.region(), bell, spinners: &self.control().spinners, cpus: self.cpus }
+    pub(crate) fn waiting<'a>(
+        &'a self,
+        bell: &'a Doorbell<AtomicU32>,
+        patience: &'a Patience,
+    ) -> Waiting<'a> {
+        let spinners = &self.control().spinners;
+        Waiting { region: self.region(), bell, spinners, patience, cpus: self.cpus }
     }
 
     /// Wakes everybody who sleeps on `bell`, after [`Doorbell::ring`] or
