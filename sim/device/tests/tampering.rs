@@ -105,17 +105,23 @@ fn every_word_turned_over(#[values(Backend::Posix, Backend::Portable)] backend: 
             let _ = (pair.client.close(), pair.server.close());
             len / 4
         };
+        // Waits of the portable backend poll: many at once starve each other, and the rules that this
+        // test is about are not the backend's.
+        let (at_once, step) = match backend {
+            Backend::Portable => (6, 45),
+            _ => (24, 5),
+        };
         let next = Arc::new(AtomicUsize::new(0));
-        let current = Arc::new(Mutex::new(vec![None; 24]));
-        let workers: Vec<_> = (0..24)
+        let current = Arc::new(Mutex::new(vec![None; at_once]));
+        let workers: Vec<_> = (0..at_once)
             .map(|worker| {
                 let (next, current) = (Arc::clone(&next), Arc::clone(&current));
                 thread::spawn(move || {
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
-                        // Every word of the state and the tables; of the rings' slots every fifth word,
-                        // which meets each of a slot's eight in some slot.
-                        let index = if index < 400 { index } else { 400 + (index - 400) * 5 };
+                        // Every word of the state and the tables; of the rings' slots every fifth word (or
+                        // 45th), which meets each of a slot's eight in some slot.
+                        let index = if index < 400 { index } else { 400 + (index - 400) * step };
                         current.lock().unwrap()[worker] = Some(index);
                         if index >= words {
                             return;
