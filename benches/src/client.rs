@@ -11,9 +11,9 @@ use anyhow::{Result, bail};
 use sqlvdi::caller::{CallerDevice, CallerSet, DropIn, locate};
 use vdi_protocol::{CommandCode, CompletionCode, Features, HResult, VdConfig};
 
+use crate::process;
 use crate::runner::mean_seconds;
 use crate::subject::SET;
-use crate::process;
 
 /// A line for [`stream`]: answers with the sum of all words written since the last time.
 pub(crate) const SUM: &str = "sum";

@@ -22,7 +22,7 @@ use crate::{
     naming,
     phase::Phase,
     signal::{Doorbell, LANES_MAX},
-    waiting::Waiting,
+    waiting::{Patience, Waiting},
 };
 
 /// What the preamble says, checked.
@@ -124,8 +124,13 @@ impl ControlSegment {
     }
 
     /// A place to wait on one of the segment's doorbells.
-    pub(crate) fn waiting<'a>(&'a self, bell: &'a Doorbell<AtomicU32>) -> Waiting<'a> {
-        Waiting { region: self.region(), bell, spinners: &self.control().spinners, cpus: self.cpus }
+    pub(crate) fn waiting<'a>(
+        &'a self,
+        bell: &'a Doorbell<AtomicU32>,
+        patience: &'a Patience,
+    ) -> Waiting<'a> {
+        let spinners = &self.control().spinners;
+        Waiting { region: self.region(), bell, spinners, patience, cpus: self.cpus }
     }
 
     /// Wakes everybody who sleeps on `bell`, after [`Doorbell::ring`] or
@@ -164,6 +169,12 @@ impl ControlSegment {
         let before = control.phase.swap(Phase::Abort as u32, Ordering::AcqRel);
         self.wake_all();
         before != Phase::Abort as u32
+    }
+
+    /// At a Close that finds the set in Abort: wakes everybody once more. Whoever scribbled over the
+    /// phase has given no cause and woken nobody.
+    pub(crate) fn repeat_abort(&self) {
+        self.abort(AbortCause::new(AbortKind::Damaged));
     }
 
     /// Why the set was aborted, as the segment tells it.

@@ -24,7 +24,7 @@ use crate::{
     lock::lock,
     phase::Phase,
     signal::{Consumer, Popped, Producer},
-    waiting::Waited,
+    waiting::{Patience, Waited},
     wire::{CommandMessage, CompletionMessage},
 };
 
@@ -55,6 +55,7 @@ pub(crate) struct Opened {
     areas: Arc<AreaTable>,
     /// ClearError waits at the head of the queue until the open commands are completed.
     held: AtomicBool,
+    patience: Patience,
     state: Mutex<State>,
 }
 
@@ -83,6 +84,7 @@ impl Opened {
             token,
             areas: Arc::clone(&session.areas),
             held: AtomicBool::new(false),
+            patience: Patience::new(),
             state: Mutex::new(State {
                 session: Some(session),
                 queue: Queue {
@@ -324,7 +326,7 @@ impl Opened {
                     || session.is_closed()
             };
             let remaining = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            match session.wait(&lane.bell, &mut ready, remaining) {
+            match session.wait(&lane.bell, &self.patience, &mut ready, remaining) {
                 Ok(_) if session.is_closed() => return Err(HResult::VD_E_ABORT),
                 Ok(Waited::Ready) => {}
                 Ok(Waited::TimedOut) => {

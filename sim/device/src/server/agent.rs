@@ -7,6 +7,7 @@ use std::{
 };
 
 use vdi_protocol::CompletionCode;
+use vdi_region::LeaseRole;
 
 use crate::{
     abort::{AbortCause, AbortKind},
@@ -220,7 +221,8 @@ fn wait(
     let board = &inner.segment.control().board;
     inner.idle.store(!pending, Ordering::SeqCst);
     let mut watch = BoardWatch { inner, agent, done, idle: !pending };
-    let waited = inner.segment.waiting(board.bell()).wait(&mut watch, timeout);
+    let waited =
+        inner.segment.waiting(board.bell(), &inner.crew.patience).wait(&mut watch, timeout);
     inner.idle.store(false, Ordering::Relaxed);
     Ok(waited?)
 }
@@ -262,6 +264,12 @@ fn look_around(inner: &Inner, agent: &mut Agent) -> Option<AbortCause> {
     agent.looked_around = Some(now);
     if let Err(kind) = inner.segment.check_integrity() {
         return Some(AbortCause::new(kind));
+    }
+    // A client that has become another program by exec keeps its process, but not its lease.
+    let lease = inner.segment.region().lease_held(LeaseRole::Creator).unwrap_or(true);
+    if pending && !lease {
+        let pid = inner.segment.identity().client.pid;
+        return Some(inner.abort_cause_now(AbortKind::ClientDied, pid));
     }
     // The client's doorbell may have been lost in the same way, or its flag scribbled over.
     for (shared, lane) in inner.segment.lanes().iter().zip(&inner.lanes) {

@@ -18,7 +18,7 @@ use std::{
     thread::{self, Thread},
 };
 
-use crate::{lock::lock, signal::Consumer};
+use crate::{lock::lock, signal::Consumer, waiting::Patience};
 
 /// What a waiting thread wants to be woken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub(crate) struct Crew {
     next_id: AtomicU64,
     /// Threads that promise to run the loop whenever they wait.
     pub(crate) drivers: AtomicU32,
+    /// The leader's, whoever leads.
+    pub(crate) patience: Patience,
     /// Whether the leader wants a buffer.
     pub(crate) leader_hungry: AtomicU32,
 }
@@ -99,6 +101,7 @@ impl Crew {
             parked_count: AtomicU32::new(0),
             next_id: AtomicU64::new(0),
             drivers: AtomicU32::new(0),
+            patience: Patience::new(),
             leader_hungry: AtomicU32::new(0),
         }
     }

@@ -83,7 +83,9 @@ impl Object {
                 errno => os("fallocate", name.as_str(), errno),
             },
         )?;
-        Object::map(path, file, len, name, MapFlags::MAP_POPULATE)
+        let object = Object::map(path, file, len, name)?;
+        object.map_pages();
+        Ok(object)
     }
 
     /// The object of that name.
@@ -95,33 +97,20 @@ impl Object {
         if len == 0 {
             return Err(RegionError::Empty { object: name.to_string() });
         }
-        let object = Object::map(path, file, len, name, MapFlags::empty())?;
-        object.map_pages();
-        Ok(object)
+        Object::map(path, file, len, name)
     }
 
-    /// Maps the pages that the creator has filled now, not one by one at first use. MAP_POPULATE
-    /// would fault on each of them as a writer and take twice as long; kernels before 5.14 know
-    /// neither, and then first use pays.
+    /// Maps the pages now that fallocate has made, not one by one when they are first written.
+    /// MAP_POPULATE would fault on each of them as a writer and take four times as long; kernels
+    /// before 5.14 know no MADV_POPULATE_READ, and then first use pays. An opener leaves it to first
+    /// use, too: it reads, and a reader's fault maps sixteen pages at once.
     fn map_pages(&self) {
-        // An object with holes is none of ours, and reading them would fill them.
-        let whole =
-            self.leases.file().metadata().is_ok_and(|about| about.blocks() * 512 >= about.len());
-        if !whole {
-            return;
-        }
         let (start, advice) = (self.base.as_ptr().cast(), libc::MADV_POPULATE_READ);
         // SAFETY: the advice reads pages of our own mapping and changes nothing in them.
         let _ = unsafe { libc::madvise(start, self.len, advice) };
     }
 
-    fn map(
-        path: String,
-        file: File,
-        len: usize,
-        name: &ObjectName,
-        populate: MapFlags,
-    ) -> Result<Object, RegionError> {
+    fn map(path: String, file: File, len: usize, name: &ObjectName) -> Result<Object, RegionError> {
         let about = file.metadata().map_err(|error| io_error("fstat", name.as_str(), &error))?;
         let mapped_len = len
             .checked_next_multiple_of(page_size())
@@ -136,7 +125,7 @@ impl Object {
             .map_err(|error| io_error("mmap", name.as_str(), &error))?
             .into();
         let address = (reservation.as_mut_ptr() as usize).next_multiple_of(BASE_ALIGNMENT);
-        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED | populate;
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
         // SAFETY: [address, address + mapped_len) lies inside the reservation, which is ours, which
         // nobody has a reference into, and which is BASE_ALIGNMENT longer than what is placed in it
         // at an address less than BASE_ALIGNMENT behind its start.
