@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use fake_sqlserver::transfer::{
-    FaultPlan, Message, Observer, PRESETS, Preset, Session, SetName, Statement, Summary, TransferError,
+    FaultPlan, Message, Observer, PRESETS, Preset, Session, SetName, Statement, Summary,
+    TransferError,
 };
 use serde_json::{Value, json};
 use vdi_device::Environment;
