@@ -146,7 +146,7 @@ fn a_secondary_dies() {
         .run(scene.vdisim("backup --set s --device s t --size 9000000"))
         .expect(1)
         .says("the client called SignalAbort")
-        .says("device 0 's'");
+        .says("With the client for longest: command");
     client.wait().expect(1).says("device 0").says("signal: 9");
     nothing_left(&scene);
 }

@@ -32,10 +32,7 @@ impl Step {
     /// Whether the process that serves a device takes this step, where that is another one than the
     /// primary.
     pub fn is_of_a_device(self) -> bool {
-        matches!(
-            self,
-            Step::Opened | Step::Received(_) | Step::Executed(_) | Step::Completed(_)
-        )
+        matches!(self, Step::Opened | Step::Received(_) | Step::Executed(_) | Step::Completed(_))
     }
 }
 

@@ -171,6 +171,12 @@ impl ControlSegment {
         before != Phase::Abort as u32
     }
 
+    /// At a Close that finds the set in Abort: wakes everybody once more. Whoever scribbled over the
+    /// phase has given no cause and woken nobody.
+    pub(crate) fn repeat_abort(&self) {
+        self.abort(AbortCause::new(AbortKind::Damaged));
+    }
+
     /// Why the set was aborted, as the segment tells it.
     pub(crate) fn abort_cause(&self) -> AbortCause {
         let control = self.control();

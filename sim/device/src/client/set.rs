@@ -268,7 +268,9 @@ impl ClientSet {
         let aborted = session.phase() == Phase::Abort;
         let needed = session.role == Role::Primary && !session.segment.all_closed();
         let owing = devices.iter().any(|device| device.owes_answers());
-        if !aborted && (left_open > 0 || needed || owing) {
+        if aborted {
+            session.segment.repeat_abort();
+        } else if left_open > 0 || needed || owing {
             session.abort(AbortCause::new(AbortKind::ClientClosed));
         }
         let bells: Vec<_> = devices.iter().map(|device| &lanes[device.lane()].bell).collect();

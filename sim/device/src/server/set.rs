@@ -332,9 +332,11 @@ impl ServerSet {
         let open = open.count();
         let aborted = inner.is_aborted();
         let settled = inner.all_closed() && inner.all_answered();
-        if !aborted && !settled {
+        if aborted {
+            inner.segment.repeat_abort();
+        } else if !settled {
             inner.abort(AbortCause::new(AbortKind::ServerClosed));
-        } else if !aborted && !inner.segment.all_closed() {
+        } else if !inner.segment.all_closed() {
             // Nobody but a stranger takes a close back, and the client would wait for it for ever.
             inner.abort(AbortCause::new(AbortKind::Damaged));
         }

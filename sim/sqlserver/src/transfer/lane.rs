@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use vdi_device::{Buffer, Completed, Driver, Request, ServerDevice, ServerSet};
@@ -28,7 +28,7 @@ pub(crate) struct Run {
     faults: FaultPlan,
     pub(crate) observer: Arc<dyn Observer>,
     stop: AtomicBool,
-    first: OnceLock<Cause>,
+    first: Mutex<Option<Cause>>,
     /// What lies behind the first failure, found out afterwards.
     behind: OnceLock<Cause>,
 }
@@ -41,12 +41,17 @@ impl Run {
 
     /// Records a failure, if it is the first, and makes every thread stop sending.
     pub(crate) fn fail(&self, cause: Cause) -> Stopped {
-        if self.first.set(cause).is_ok()
-            && let Some(cause) = self.first.get()
-        {
-            self.observer.event(&Event::Failed { cause });
-        }
         self.stop.store(true, Ordering::Release);
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&mut *first, cause) {
+            (None, cause) => self.observer.event(&Event::Failed { cause: first.insert(cause) }),
+            // Every device sees an abort, and knows only its own commands.
+            (Some(Cause::Aborted { oldest, .. }), Cause::Aborted { oldest: other, .. }) => {
+                let longest = [oldest.take(), other].into_iter().flatten();
+                *oldest = longest.max_by_key(|command| command.age);
+            }
+            (Some(_), _) => {}
+        }
         Stopped
     }
 
@@ -76,7 +81,8 @@ impl Run {
     }
 
     pub(crate) fn into_cause(self) -> Option<Cause> {
-        self.behind.into_inner().or_else(|| self.first.into_inner())
+        let first = self.first.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.behind.into_inner().or(first)
     }
 
     /// Carries out the fault of a stage, if there is one.
@@ -305,10 +311,16 @@ impl<'r> Lane<'r> {
         }
     }
 
-    /// Waits until nothing is outstanding and throws the answers away: for a transfer that has
-    /// failed. Source: VDI, "Abnormal Termination" (the server usually waits, then closes).
+    /// Waits until nothing is outstanding: for a transfer that has failed.
+    /// Source: VDI, "Abnormal Termination" (the server usually waits, then closes).
     pub(crate) fn drain(&mut self) {
-        while self.outstanding() > 0 && self.next().is_ok() {}
+        while self.outstanding() > 0 {
+            match self.next() {
+                // Of interest only if it tells more about the failure.
+                Ok(answer) => drop(self.succeeded(&answer)),
+                Err(Stopped) => return,
+            }
+        }
     }
 
     /// Closes the device once.
