@@ -1,0 +1,4 @@
+//! Tests of the fake SQL Server from outside.
+
+mod statements;
+mod written;
