@@ -97,6 +97,7 @@ impl Display for Report {
         for Line { name, unit, estimate, goal } in &self.lines {
             let Estimate { median, low, high } = *estimate;
             let verdict = match goal {
+                _ if median.is_nan() => "not measured: others used the machine",
                 Goal::Reported => "",
                 goal if goal.is_met(*estimate, self.noise) => "met",
                 _ => "MISSED",

@@ -65,7 +65,10 @@ impl ControlSegment {
             mapped: Mapped::new(region, lanes)?,
             cpus: usable_cpus(),
         };
-        segment.choose_tag(environment)?;
+        if let Err(error) = segment.choose_tag(environment) {
+            segment.unlink_all();
+            return Err(error);
+        }
         // From now on a server may have it; until now the phase was none.
         segment.control().phase.store(Phase::Configurable as u32, Ordering::Release);
         Ok(segment)
@@ -217,7 +220,7 @@ impl ControlSegment {
     /// The server, once it has attached.
     pub(crate) fn server(&self) -> Option<ProcessIdentity> {
         let control = self.control();
-        (control.server_attached.load(Ordering::Acquire) == 2).then(|| control.server.load())
+        (control.server_attached.load(Ordering::Acquire) == 1).then(|| control.server.load())
     }
 
     /// Removes the names of all objects of the set that still are the ones it knows.

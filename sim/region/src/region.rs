@@ -209,6 +209,7 @@ impl Region {
 
     /// `count` structures of integers, one after the other, from byte `offset` on.
     #[inline]
+    #[expect(clippy::disallowed_methods, reason = "a RegionLayout is atomics all through")]
     pub fn view_slice<T: RegionLayout>(
         &self,
         offset: usize,

@@ -3,8 +3,14 @@
 //!
 //! * [`sql`] reads T-SQL.
 //! * [`messages`] has the texts of SQL Server's messages.
+//! * [`catalogue`] keeps the databases, their pages, log and history, and knows the rules of
+//!   restore sequences.
+//! * [`transfer`] is the engine's transport: one statement, one device set, a stream per device.
+//!   What the streams hold is up to a [`transfer::Source`] or [`transfer::Sink`] per device.
 #![forbid(unsafe_code)]
 
+pub mod catalogue;
 pub mod messages;
 pub mod sql;
+pub mod transfer;
 pub mod value;

@@ -252,6 +252,12 @@ impl Session {
         }
     }
 
+    /// Empties the table of areas; nobody enters one afterwards, because the session is shut.
+    pub(crate) fn forget_areas(&self) {
+        let _regions = lock(&self.regions);
+        self.areas.clear();
+    }
+
     /// Ends the watch; its thread is gone afterwards.
     pub(crate) fn stop_watching(&self) {
         let watch = lock(&self.watch).take();

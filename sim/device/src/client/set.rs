@@ -271,7 +271,7 @@ impl ClientSet {
         for device in &devices {
             device.disconnect();
         }
-        self.areas.clear();
+        session.forget_areas();
         session.stop_watching();
         if session.phase() == Phase::Abort {
             *lock(&self.last_abort) = Some(session.segment.abort_cause());

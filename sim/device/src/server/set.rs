@@ -7,7 +7,7 @@ use std::{
 };
 
 use vdi_protocol::{HResult, ServerConfig, VdConfig};
-use vdi_region::{LeaseRole, ObjectName, ProcessIdentity, wait_for_object};
+use vdi_region::{Lease, LeaseRole, ObjectName, ProcessIdentity, wait_for_object};
 
 use crate::{
     abort::{AbortCause, AbortKind},
@@ -98,14 +98,15 @@ impl ServerSet {
             return Err(no_such_set(environment, name));
         }
         let attached = &control.server_attached;
-        if attached.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        // The lease decides between two servers, and comes before the identity: who reads the identity
+        // may ask for the lease. A server that died before it wrote its identity has left no trace.
+        let lease = segment.region().take_lease(LeaseRole::Attacher)?;
+        if lease == Lease::HeldByAnother || attached.load(Ordering::Acquire) == 1 {
             let pid = control.server.load().pid;
             return Err(Reason::Served { name: naming::display(name), pid }.into());
         }
-        // The lease comes before the identity: who reads the identity may ask for the lease.
-        let _ = segment.region().take_lease(LeaseRole::Attacher)?;
         control.server.store(ProcessIdentity::current());
-        attached.store(2, Ordering::Release);
+        attached.store(1, Ordering::Release);
         if !Phase::advance(&control.phase, Phase::Configurable, Phase::Connected) {
             return Err(Reason::Aborted(segment.abort_cause()).into());
         }

@@ -2,6 +2,7 @@
 //!
 //! The harness runs a peer on one thread (`--test-threads=1`), so that its children may do more than
 //! a threaded process' children may.
+#![expect(clippy::disallowed_methods, reason = "forks of a process with one thread are sound")]
 
 use std::io::{Read, Write};
 use std::sync::Barrier;
