@@ -1,4 +1,5 @@
 //! Tests of the fake SQL Server from outside.
 
+mod chains;
 mod statements;
 mod written;
