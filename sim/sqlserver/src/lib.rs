@@ -10,7 +10,9 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+mod engine;
 pub mod messages;
+pub mod session;
 pub mod sql;
 pub mod transfer;
 pub mod value;

@@ -101,9 +101,10 @@ fn special(id: PageId) -> Option<u8> {
     }
 }
 
-/// Whether a page holds data, and not an allocation map or the like.
+/// Whether a page holds data, and not an allocation map or the like. The first extent of a file,
+/// which is full of those, counts as one of them.
 pub(super) fn is_data_page(id: PageId) -> bool {
-    special(id).is_none()
+    id.page >= EXTENT_PAGES as u32 && special(id).is_none()
 }
 
 /// Replaces the bits of a page with an allocation map, and its checksum. `bit` gets the number of

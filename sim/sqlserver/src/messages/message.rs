@@ -41,6 +41,17 @@ impl Message {
         Message { number, severity, state, line: 1, procedure: None, text }
     }
 
+    /// A message with a text of its own whose conversions take `arguments`.
+    pub fn formatted(
+        number: u32,
+        severity: u8,
+        state: u8,
+        text: &str,
+        arguments: &[&dyn Display],
+    ) -> Self {
+        Self::user(number, severity, state, table::fill(text, arguments))
+    }
+
     /// The same with this state.
     pub fn with_state(self, state: u8) -> Self {
         Message { state, ..self }
