@@ -185,7 +185,7 @@ impl Session {
                 Value::Null
             }
             "LEN" => Value::from_integer(text(0).trim_end().chars().count() as i128),
-            "DATALENGTH" => match &values[..] {
+            "DATALENGTH" => match values {
                 [Value::Binary(bytes)] => Value::from_integer(bytes.len() as i128),
                 _ => Value::from_integer(2 * text(0).encode_utf16().count() as i128),
             },

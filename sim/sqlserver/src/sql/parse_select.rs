@@ -8,8 +8,8 @@ impl Parser {
     /// SELECT, behind its first word.
     pub(super) fn select(&mut self) -> Parsed<Select> {
         self.deeper(|parser| {
-            let mut select = Select::default();
-            select.distinct = parser.accept_word("DISTINCT");
+            let distinct = parser.accept_word("DISTINCT");
+            let mut select = Select { distinct, ..Select::default() };
             if !select.distinct {
                 parser.accept_word("ALL");
             }
