@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use sqlvdi::caller::{CallerDevice, CallerSet, Command, DropIn, locate};
+use sqlvdi::caller::{CallerDevice, CallerSet, DropIn, locate};
 use vdi_protocol::{CommandCode, CompletionCode, Features, HResult, VdConfig};
-use zerocopy::IntoBytes;
 
+use crate::process;
 use crate::runner::mean_seconds;
 use crate::subject::SET;
-use crate::{bare, process};
 
 /// A line for [`stream`]: answers with the sum of all words written since the last time.
 pub(crate) const SUM: &str = "sum";
@@ -27,8 +26,6 @@ pub(crate) const MAP: &str = "map";
 
 /// Calls that are timed together.
 const TIMES: u32 = 1_000;
-/// Words copied out of shared memory at a time: few enough to be near when they are added up.
-const PIECE: usize = 512;
 
 /// The name of a device of a set; the first is named as the set is.
 pub(crate) fn device_name(set: &str, index: usize) -> String {
@@ -122,21 +119,11 @@ fn serve(device: &CallerDevice, sum: &AtomicU64) -> Result<()> {
         };
         let mut bytes = 0;
         if command.code() == CommandCode::WRITE {
-            sum.fetch_add(sum_of(&command)?, Relaxed);
+            sum.fetch_add(command.sum()?, Relaxed);
             bytes = command.size();
         }
         command.complete(CompletionCode::ERROR_SUCCESS, bytes.into(), 0)?;
     }
-}
-
-fn sum_of(command: &Command) -> Result<u64> {
-    let mut piece = [0u64; PIECE];
-    let mut sum = 0u64;
-    for at in (0..command.size() as usize).step_by(size_of_val(&piece)) {
-        command.copy_to(at, piece.as_mut_bytes())?;
-        sum = sum.wrapping_add(bare::sum(black_box(&piece)));
-    }
-    Ok(sum)
 }
 
 fn seconds_per_call<T>(call: impl Fn() -> T) -> Result<f64> {

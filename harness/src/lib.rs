@@ -9,6 +9,7 @@ pub mod command;
 pub mod doctor;
 pub mod exit;
 pub mod launch;
+pub mod process;
 pub mod progress;
 pub mod selftest;
 pub mod shim;

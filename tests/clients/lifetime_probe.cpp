@@ -75,6 +75,7 @@ void destroy_without_close(std::string name)
     VDC_Command *command;
     ClientVirtualDeviceSet *set = new ClientVirtualDeviceSet();
     ClientVirtualDevice *device = open(*set, name);
+    GIVES(device->GetCommand(10000, &command), 0);
     delete set;
     GIVES(device->GetCommand(-1, &command), VD_E_PROTOCOL);
     delete device;
@@ -85,15 +86,17 @@ void copy_and_destroy_twice(std::string name)
 {
     ClientVirtualDeviceSet set;
     ClientVirtualDevice *device = open(set, name);
+    ClientVirtualDevice last(*device);
+    VDC_Command *command;
     {
         ClientVirtualDevice copy(*device);
         ClientVirtualDeviceSet other;
         ClientVirtualDeviceSet second(other);
-        VDC_Command *command;
         GIVES(copy.GetCommand(10000, &command), 0);
         GIVES(second.Close(), VD_E_PROTOCOL);
     }
     delete device;
+    GIVES(last.GetCommand(0, &command), VD_E_TIMEOUT);
     GIVES(set.Close(), VD_E_OPEN);
 
     void *memory = std::malloc(sizeof(ClientVirtualDeviceSet));
@@ -169,8 +172,9 @@ void wait_one(std::string name)
 // The process ends with the set open; what it named must not stay behind.
 void exit_without_close(std::string name)
 {
+    VDC_Command *command;
     ClientVirtualDeviceSet *set = new ClientVirtualDeviceSet();
-    open(*set, name);
+    GIVES(open(*set, name)->GetCommand(10000, &command), 0);
     std::exit(report());
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -88,13 +89,14 @@ public:
             return moved == static_cast<unsigned long>(size) ? ERROR_SUCCESS : ERROR_DISK_FULL;
         case VDC_Read:
             moved = std::fread(buffer, 1, size, file_);
+            if (std::ferror(file_))
+                return 30; // ERROR_READ_FAULT of the Win32 numbering
             return moved == static_cast<unsigned long>(size) ? ERROR_SUCCESS : ERROR_HANDLE_EOF;
         case VDC_Flush:
         case VDC_Complete:
             // A backup counts as taken once this is answered, so it has to be on the disk.
-            if (std::fflush(file_) != 0)
-                return ERROR_DISK_FULL;
-            fsync(fileno(file_));
+            if (std::fflush(file_) != 0 || (fsync(fileno(file_)) != 0 && errno != EINVAL))
+                return ERROR_DISK_FULL; // EINVAL: a pipe or the like, which has no disk
             return ERROR_SUCCESS;
         case VDC_ClearError:
             return ERROR_SUCCESS;

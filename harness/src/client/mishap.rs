@@ -1,5 +1,6 @@
 //! Steps at which the reference client dies or stops on purpose, as clients do that crash or hang.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +26,32 @@ pub enum Step {
     Ended,
     /// Close has returned.
     Closed,
+}
+
+impl Step {
+    /// Whether the process that serves a device takes this step, where that is another one than the
+    /// primary.
+    pub fn is_of_a_device(self) -> bool {
+        matches!(
+            self,
+            Step::Opened | Step::Received(_) | Step::Executed(_) | Step::Completed(_)
+        )
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Created => f.write_str("created"),
+            Step::Configured => f.write_str("configured"),
+            Step::Opened => f.write_str("opened"),
+            Step::Received(n) => write!(f, "received:{n}"),
+            Step::Executed(n) => write!(f, "executed:{n}"),
+            Step::Completed(n) => write!(f, "completed:{n}"),
+            Step::Ended => f.write_str("ended"),
+            Step::Closed => f.write_str("closed"),
+        }
+    }
 }
 
 /// A word that is no step.
@@ -101,6 +128,9 @@ mod tests {
     fn steps_are_words_with_a_count_where_there_are_several() {
         assert_eq!("received".parse(), Ok(Step::Received(1)));
         assert_eq!("completed:7".parse(), Ok(Step::Completed(7)));
+        for step in ["created", "opened", "executed:3", "closed"] {
+            assert_eq!(step.parse::<Step>().unwrap().to_string(), step);
+        }
         for wrong in ["open", "created:2", "received:x", ""] {
             assert!(wrong.parse::<Step>().is_err(), "{wrong}");
         }

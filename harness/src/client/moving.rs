@@ -111,7 +111,11 @@ pub(crate) fn fetch_all(
     Ok(done as u64)
 }
 
+/// Makes a file's bytes durable. A pipe or a device has nothing to make durable and says so.
 pub(crate) fn settle_file(file: &File, end: Option<u64>) -> io::Result<()> {
+    if !file.metadata()?.is_file() {
+        return Ok(());
+    }
     if let Some(end) = end {
         file.set_len(end)?;
     }

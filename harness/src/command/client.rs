@@ -53,7 +53,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     timeout: Duration,
     /// Die there, as a client that crashes: created, configured, opened, received:N, executed:N,
-    /// completed:N, ended or closed
+    /// completed:N, ended or closed; with --processes the first device's process does
     #[arg(long, value_name = "STEP")]
     kill_at: Option<Step>,
     /// Stop there for ever, as a client that hangs
@@ -181,6 +181,13 @@ fn helper(
     let devices = arguments.devices.iter().map(OsString::as_os_str);
     command.args(devices.flat_map(|name| [OsStr::new("--device"), name]));
     command.args(plan.files.iter().flat_map(|file| [OsStr::new("--file"), file.as_os_str()]));
+    // Of several processes, the first device's has the mishap.
+    let mishaps = [("--kill-at", arguments.kill_at), ("--stall-at", arguments.stall_at)];
+    for (option, step) in mishaps {
+        if let Some(step) = step.filter(|step| index == 0 && step.is_of_a_device()) {
+            command.arg(option).arg(step.to_string());
+        }
+    }
     let task = if arguments.processes { "--serve-device" } else { "--move-bytes" };
     command.arg(task).arg(index.to_string());
     command

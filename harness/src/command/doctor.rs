@@ -11,7 +11,8 @@ use crate::exit::Failure;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// Remove what killed processes left in shared memory
+    /// Remove what killed processes left in shared memory, in all namespaces unless
+    /// VDISIM_NAMESPACE names one
     #[arg(long)]
     clean: bool,
     /// Also look whether this client will load the drop-in

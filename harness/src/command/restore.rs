@@ -86,10 +86,12 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
     let done = session.restore(targets.iter_mut().map(Target::sink).collect());
     progress.clear();
     let summary = done.map_err(|error| arguments.options.failed(error))?;
-    for ((name, bytes), target) in summary.devices.iter().zip(&summary.bytes).zip(&targets) {
-        if let Target::Digest(sink) = target {
-            let name = String::from_utf8_lossy(name);
-            output::say(&format!("{name}: {bytes} bytes, SHA-256 {}", hex(&sink.digest())));
+    if !arguments.options.json {
+        for ((name, bytes), target) in summary.devices.iter().zip(&summary.bytes).zip(&targets) {
+            if let Target::Digest(sink) = target {
+                let name = String::from_utf8_lossy(name);
+                output::print(&format!("{name}: {bytes} bytes, SHA-256 {}", hex(&sink.digest())))?;
+            }
         }
     }
     let streams = targets.iter().map(Target::describe).collect();

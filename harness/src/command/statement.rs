@@ -56,7 +56,7 @@ pub(super) struct Options {
     trace: Option<PathBuf>,
     /// Print the result for a program
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) fn seconds(given: &str) -> Result<Duration, String> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use sqlvdi::caller::{DropIn, locate};
+use sqlvdi::caller::locate;
 
 use super::output;
 use super::statement::seconds;
 use crate::exit::Failure;
 use crate::selftest::{MODES, Mode, SelfTest, Verdict, print_table};
+use crate::shim::{ShimError, is_ours};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -34,8 +35,10 @@ pub(super) struct Arguments {
 pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
     let modes = chosen(&arguments.modes)?;
     let drop_in = locate(arguments.sqlvdi.as_deref())?;
-    // A library that nobody can load would fail every mode in its own words.
-    DropIn::load(&drop_in)?;
+    // Any other library would fail every mode in its own words.
+    if !is_ours(&drop_in).unwrap_or(false) {
+        return Err(Failure::Environment(ShimError::NotOurs(drop_in).to_string()));
+    }
     let vdisim = std::env::current_exe()
         .map_err(|error| Failure::NotStarted { program: "vdisim".to_owned(), error })?;
     let test = SelfTest { vdisim, drop_in, seed: arguments.seed, limit: arguments.limit };

@@ -11,15 +11,17 @@ const FAMILY: &str = "_SQLVDIMemoryName_";
 /// The beginning of the names of all our objects.
 const OURS: &str = "vdisim.";
 
-/// Looks at the objects of all namespaces.
+/// Looks at the objects of all namespaces, or only of the one that VDISIM_NAMESPACE names.
 pub(super) fn examine(environment: &Environment, remove: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let backend = environment.backend;
-    match live_sets(backend, None) {
+    let asked = std::env::var_os("VDISIM_NAMESPACE").is_some();
+    let namespace = asked.then_some(&environment.namespace);
+    match live_sets(backend, namespace) {
         Ok(sets) => findings.extend(sets.iter().map(living)),
         Err(error) => findings.push(Finding::new("sets", Level::Bad, format!("{error}."))),
     }
-    match leftovers(backend, None) {
+    match leftovers(backend, namespace) {
         Ok(left) => findings.extend(left.iter().map(|leftover| dead(leftover, remove))),
         Err(error) => findings.push(Finding::new("leftovers", Level::Bad, format!("{error}."))),
     }

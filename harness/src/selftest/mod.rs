@@ -2,7 +2,6 @@
 //!
 //! It tests vdisim, not a client: the client is our own.
 
-mod group;
 mod mode;
 mod pair;
 mod table;

@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::group::Group;
+use crate::process::ProcessGroup;
 
 /// How often the watcher looks.
 const LOOK: Duration = Duration::from_millis(2);
@@ -38,7 +38,7 @@ pub(crate) fn run_pair(
             .stdin(Stdio::null())
             .stdout(File::create(folder.join(name).with_extension("out"))?)
             .stderr(File::create(&said)?);
-        sides.push((name, said, Group::spawn(command)?, None::<ExitStatus>));
+        sides.push((name, said, ProcessGroup::spawn(command)?, None::<ExitStatus>));
     }
     while sides.iter().any(|side| side.3.is_none()) {
         for (_, _, group, status) in &mut sides {

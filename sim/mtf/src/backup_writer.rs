@@ -8,7 +8,7 @@ use crate::header::StreamHeader;
 use crate::page::EXTENT_SIZE;
 use crate::record::Record;
 use crate::set_map::{Raid, SetMap};
-use crate::tag::stream_id;
+use crate::tag::{Tag, stream_id};
 use crate::writer::Writer;
 
 /// Log is written in units of this many bytes, filled up with zeros.
@@ -71,7 +71,7 @@ impl<W: io::Write> BackupWriter<W> {
     pub fn begin(out: W, start: BackupStart) -> io::Result<Self> {
         let mut writer = Writer::new(out);
         writer.tape(&start.tape)?;
-        writer.stream(stream_id::RAID, start.raid.bytes())?;
+        writer.stream(&metadata(stream_id::RAID), start.raid.bytes())?;
         writer.end_block()?;
         if start.tape.has_filemarks() {
             writer.filemark()?;
@@ -82,7 +82,7 @@ impl<W: io::Write> BackupWriter<W> {
         writer.block_of_set(&start.volume)?;
         writer.end_block()?;
         writer.block_of_set(&Record::<Msci>::new())?;
-        writer.stream(stream_id::MQCI, &start.configuration.encode())?;
+        writer.stream(&metadata(stream_id::MQCI), &start.configuration.encode())?;
         writer.end_block()?;
         Ok(Self { writer, start, set_at })
     }
@@ -160,7 +160,7 @@ impl<W: io::Write> BackupWriter<W> {
         let BackupStart { tape, set, volume, .. } = &self.start;
         let (end, writer) = (Record::<Eset>::of(set), &mut self.writer);
         writer.summary(&Record::<Msls>::new())?;
-        writer.stream(stream_id::MQCI, &configuration.encode())?;
+        writer.stream(&metadata(stream_id::MQCI), &configuration.encode())?;
         writer.end_block()?;
         if tape.has_filemarks() {
             writer.filemark()?;
@@ -168,7 +168,7 @@ impl<W: io::Write> BackupWriter<W> {
         writer.end_of_set(&end)?;
         writer.align_set_map()?;
         let map = Record::<SetMap>::of(tape, set, self.set_at, volume, backup_size);
-        writer.stream(stream_id::TSMP, map.bytes())?;
+        writer.stream(&metadata(stream_id::TSMP), map.bytes())?;
         writer.end_block()?;
         writer.end_of_set(&end)?;
         writer.end_block()?;
@@ -191,4 +191,9 @@ impl<W: io::Write> BackupWriter<W> {
     fn checksum_attribute(&self) -> u16 {
         if self.start.checksums { StreamHeader::CHECKSUM_FOLLOWS } else { 0 }
     }
+}
+
+/// The header of a metadata stream, whose length comes with its data.
+fn metadata(id: Tag) -> StreamHeader {
+    StreamHeader::new(id, 0, 0)
 }

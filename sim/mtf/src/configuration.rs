@@ -111,7 +111,7 @@ impl Scin {
 
 impl Kind for Scin {
     const NAME: &'static str = "SCIN";
-    const FIXED: usize = 0x158;
+    const FIXED: usize = 0x102;
     const TEXTS: &'static [Field<Self, TextRef>] = &[Self::DATABASE_NAME, Self::SERVER_NAME];
 }
 
@@ -147,7 +147,7 @@ impl Sfgi {
 
 impl Kind for Sfgi {
     const NAME: &'static str = "SFGI";
-    const FIXED: usize = 0x30;
+    const FIXED: usize = 0x14;
     const TEXTS: &'static [Field<Self, TextRef>] = &[Self::NAME];
 }
 
@@ -220,7 +220,7 @@ impl Sfin {
 
 impl Kind for Sfin {
     const NAME: &'static str = "SFIN";
-    const FIXED: usize = 0x10e;
+    const FIXED: usize = 0x102;
     const TEXTS: &'static [Field<Self, TextRef>] = &[Self::LOGICAL_NAME, Self::PHYSICAL_NAME];
 }
 

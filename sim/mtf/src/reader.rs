@@ -4,24 +4,22 @@
 //! [`Events`] receiver what they are, and keeps only what did not come whole: a header, a metadata
 //! stream, at most one page. Its memory does not depend on the length of the stream.
 
+mod descriptor;
 mod events;
 mod order;
 mod payload;
 
 pub use events::Events;
 
-use crate::block::{Block, Sset, Tape};
 use crate::configuration::Configuration;
 use crate::error::MtfError;
-use crate::header::{BlockHeader, StreamHeader};
+use crate::header::StreamHeader;
 use crate::page::PAGE_SIZE;
 use crate::record::{Record, Unfit};
-use crate::tag::{Tag, block_type, stream_id};
+use crate::tag::{Tag, stream_id};
+use descriptor::check_signature;
 use order::Place;
 use payload::{Carry, Content, Payload};
-
-/// The first bytes of a compressed backup.
-const COMPRESSED_SIGNATURE: &[u8; 8] = b"MSSQLBAK";
 
 /// Lead bytes, zero, before the payload of MQDA and MQTL.
 const LEAD_SIZE: u64 = 2;
@@ -110,21 +108,40 @@ enum State {
     Stream,
     /// In a metadata stream, with bytes missing.
     Metadata { id: Tag, length: usize },
-    /// In lead bytes or padding, then the state that follows.
-    Skip { remaining: u64, then: AfterSkip },
+    /// In the lead bytes of a payload, with bytes missing.
+    Lead { remaining: u64, coming: Coming },
     /// In a payload, with bytes missing.
-    Payload { payload: Payload, remaining: u64, checksum_follows: bool },
+    Payload(Coming),
     /// After the end of the set.
     Finished,
     /// After an error.
     Failed(MtfError),
 }
 
+/// A payload of which bytes are to come.
 #[derive(Debug, Clone)]
-enum AfterSkip {
-    Payload { payload: Payload, remaining: u64, checksum_follows: bool },
+struct Coming {
+    payload: Payload,
+    remaining: u64,
+    then: After,
+}
+
+/// What comes after a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
     Stream,
+    Checksum,
     EndOfBlock,
+}
+
+impl After {
+    fn payload_of(header: &StreamHeader) -> Self {
+        match header.id {
+            stream_id::SPAD => Self::EndOfBlock,
+            _ if header.checksum_follows() => Self::Checksum,
+            _ => Self::Stream,
+        }
+    }
 }
 
 /// Why the reader stops.
@@ -220,7 +237,7 @@ impl Reader {
         match &self.state {
             State::Finished => Ok(()),
             State::Failed(error) => Err(error.clone()),
-            _ if self.place == Place::Complete && self.collected.is_empty() => Ok(()),
+            State::Block if self.place == Place::Complete && self.collected.is_empty() => Ok(()),
             _ if self.position == 0 => Err(MtfError::Empty),
             _ if self.place == Place::Start => {
                 check_signature(&self.collected)?;
@@ -247,8 +264,8 @@ impl Reader {
                     let (id, length) = (*id, *length);
                     self.read_metadata(id, length, input, sink)?
                 }
-                State::Skip { .. } => self.skip(input, sink)?,
-                State::Payload { .. } => self.pass_payload(input, sink)?,
+                State::Lead { .. } => self.skip_lead(input),
+                State::Payload(_) => self.pass_payload(input, sink)?,
                 State::Finished | State::Failed(_) => return Ok(()),
             };
             if progress == Progress::Hungry {
@@ -265,142 +282,6 @@ impl Reader {
         self.position += head.len() as u64;
         *input = rest;
         if head.len() == missing { Progress::Next } else { Progress::Hungry }
-    }
-
-    fn read_block<S: Events>(
-        &mut self,
-        input: &mut &[u8],
-        sink: &mut S,
-    ) -> Result<Progress, Stop<S::Error>> {
-        if self.collected.is_empty() {
-            self.item_at = self.position;
-        }
-        if self.collected.len() < BlockHeader::SIZE {
-            if self.collect(BlockHeader::SIZE, input) == Progress::Hungry {
-                return Ok(Progress::Hungry);
-            }
-            self.check_header()?;
-        }
-        let size = BlockHeader::FIRST_EVENT.read(&self.collected).into();
-        if self.collect(size, input) == Progress::Hungry {
-            return Ok(Progress::Hungry);
-        }
-        let name = Tag(BlockHeader::TYPE.read(&self.collected));
-        let block = Block::parse(std::mem::take(&mut self.collected))
-            .map_err(|unfit| self.malformed(name, unfit.reason()))?;
-        self.accept_block(&block, sink)?;
-        if matches!(block, Block::Sfmb(_)) {
-            self.end_block(sink)?;
-        } else {
-            self.state = State::Stream;
-        }
-        Ok(Progress::Next)
-    }
-
-    /// What can be said from the header alone.
-    fn check_header(&self) -> Result<(), MtfError> {
-        let header = &self.collected;
-        if self.place == Place::Start {
-            check_signature(header)?;
-        }
-        let (name, at) = (Tag(BlockHeader::TYPE.read(header)), self.item_at);
-        let stored = BlockHeader::CHECKSUM.read(header);
-        let computed = BlockHeader::compute_checksum(header);
-        if stored != computed {
-            return Err(MtfError::HeaderChecksum { name, at, stored, computed });
-        }
-        if order::is_foreign(name) {
-            let feature = "a block type that SQL Server does not write";
-            return Err(MtfError::Unsupported { name, at, feature });
-        }
-        if self.place.after(name, self.filemarks).is_none() {
-            let after = self.place.describe();
-            return Err(MtfError::UnexpectedBlock { found: name, after, at });
-        }
-        let size = usize::from(BlockHeader::FIRST_EVENT.read(header));
-        if size < BlockHeader::SIZE || !size.is_multiple_of(4) {
-            return Err(self.malformed(name, "its size is no multiple of 4 or less than 52"));
-        }
-        Ok(())
-    }
-
-    fn accept_block<S: Events>(
-        &mut self,
-        block: &Block,
-        sink: &mut S,
-    ) -> Result<(), Stop<S::Error>> {
-        match block {
-            Block::Tape(tape) => self.accept_tape(tape)?,
-            Block::Sset(set) => self.accept_set(set)?,
-            _ => {}
-        }
-        let name = block.block_type();
-        let next = self.place.after(name, self.filemarks);
-        self.place = next.expect("checked with the header");
-        if self.place.is_in_set() {
-            self.check_place(block, sink)?;
-        }
-        sink.block(block, self.item_at).map_err(Stop::Receiver)
-    }
-
-    fn accept_tape(&mut self, tape: &Record<Tape>) -> Result<(), MtfError> {
-        let major = tape.get(Tape::FORMAT_VERSION);
-        if major != 1 {
-            return Err(MtfError::FormatVersion { major });
-        }
-        let sequence = tape.get(Tape::MEDIA_SEQUENCE);
-        if sequence != 1 {
-            return Err(MtfError::ContinuationVolume { sequence });
-        }
-        let logical_block_size = tape.get(Tape::LOGICAL_BLOCK_SIZE);
-        if ![512, 1024].contains(&logical_block_size) {
-            let reason = "its format logical block size is neither 512 nor 1024";
-            return Err(self.malformed(block_type::TAPE, reason));
-        }
-        self.logical_block_size = logical_block_size.into();
-        self.filemarks = tape.has_filemarks();
-        if self.filemarks && !tape.get(Tape::FILEMARK_SIZE).is_power_of_two() {
-            let reason = "its filemark size is no power of 2";
-            return Err(self.malformed(block_type::TAPE, reason));
-        }
-        Ok(())
-    }
-
-    fn accept_set(&mut self, set: &Record<Sset>) -> Result<(), MtfError> {
-        let vendor = set.get(Sset::SOFTWARE_VENDOR);
-        if vendor != Tape::MICROSOFT_SQL_SERVER {
-            return Err(MtfError::NotSqlServer { vendor, at: self.item_at });
-        }
-        self.set = SetPlace { at: self.item_at, ..SetPlace::default() };
-        Ok(())
-    }
-
-    /// Checks number and address of a block in its set.
-    fn check_place<S: Events>(
-        &mut self,
-        block: &Block,
-        sink: &mut S,
-    ) -> Result<(), Stop<S::Error>> {
-        let id = block.header(BlockHeader::CONTROL_BLOCK_ID);
-        let address = block.header(BlockHeader::FORMAT_LOGICAL_ADDRESS);
-        let expected_id = self.set.next_id;
-        let expected_address = (self.item_at - self.set.at) / self.logical_block_size;
-        self.set.next_id = expected_id.wrapping_add(1);
-        if (id, address) == (expected_id, expected_address) {
-            return Ok(());
-        }
-        let (name, at) = (block.block_type(), self.item_at);
-        let damage = MtfError::Misplaced { name, at, id, expected_id, address, expected_address };
-        sink.damage(damage).map_err(Stop::Receiver)
-    }
-
-    fn end_block<S: Events>(&mut self, sink: &mut S) -> Result<(), Stop<S::Error>> {
-        if self.place == Place::Body && !self.set.has_configuration {
-            return Err(self.malformed(block_type::MSCI, "it has no configuration").into());
-        }
-        let finished = self.place == Place::Complete;
-        self.state = if finished { State::Finished } else { State::Block };
-        sink.end_block(self.position).map_err(Stop::Receiver)
     }
 
     fn read_stream_header<S: Events>(
@@ -454,63 +335,55 @@ impl Reader {
             _ => Err(self.malformed(id, "its length is not possible for its kind")),
         };
         Ok(match id {
-            stream_id::SPAD => State::Skip { remaining: length, then: AfterSkip::EndOfBlock },
-            stream_id::APAD | stream_id::OTCP => {
-                State::Skip { remaining: length, then: AfterSkip::Stream }
+            stream_id::SPAD | stream_id::APAD | stream_id::OTCP => {
+                Self::pass_on(Content::Padding, header)
             }
             stream_id::RAID => metadata(32, RAID_LIMIT)?,
             stream_id::MQCI => metadata(1, CONFIGURATION_LIMIT)?,
             stream_id::TSMP => metadata(8, SET_MAP_LIMIT)?,
             stream_id::CSUM => metadata(4, 4)?,
             stream_id::MQDA | stream_id::MQTL if length > 0 => self.start_payload(header)?,
-            _ => self.payload(Content::Data, header, length),
+            _ => Self::pass_on(Content::Data, header),
         })
     }
 
+    /// The state that reads MQDA or MQTL: lead bytes, then pages or log. What is no whole number of
+    /// pages is no data of a database file, and is passed on as it is.
     fn start_payload(&self, header: &StreamHeader) -> Result<State, MtfError> {
         let Some(length) = header.length.checked_sub(LEAD_SIZE) else {
             return Err(self.malformed(header.id, "it is shorter than its lead bytes"));
         };
-        let content = if header.id == stream_id::MQTL { Content::Log } else { Content::Pages };
-        if content == Content::Pages && !length.is_multiple_of(PAGE_SIZE as u64) {
-            return Err(self.malformed(header.id, "it holds no whole number of pages"));
-        }
-        match self.payload(content, header, length) {
-            State::Payload { payload, remaining, checksum_follows } => Ok(State::Skip {
-                remaining: LEAD_SIZE,
-                then: AfterSkip::Payload { payload, remaining, checksum_follows },
-            }),
-            other => Ok(other),
-        }
+        let content = match header.id {
+            stream_id::MQTL => Content::Log,
+            _ if length.is_multiple_of(PAGE_SIZE as u64) => Content::Pages,
+            _ => Content::Data,
+        };
+        let check = header.checksum_follows() && self.checks.backup_checksums;
+        let payload = Payload::new(content, check, self.checks.page_checksums);
+        let then = After::payload_of(header);
+        let coming = Coming { payload, remaining: length, then };
+        Ok(State::Lead { remaining: LEAD_SIZE, coming })
     }
 
-    fn payload(&self, content: Content, header: &StreamHeader, remaining: u64) -> State {
-        let checksum_follows = header.checksum_follows();
-        let payload = Payload::new(content, checksum_follows, self.checks);
-        State::Payload { payload, remaining, checksum_follows }
+    /// The state that passes a stream on as it is. How a checksum covers such a stream is not known.
+    fn pass_on(content: Content, header: &StreamHeader) -> State {
+        let payload = Payload::new(content, false, false);
+        let then = After::payload_of(header);
+        State::Payload(Coming { payload, remaining: header.length, then })
     }
 
-    fn skip<S: Events>(
-        &mut self,
-        input: &mut &[u8],
-        sink: &mut S,
-    ) -> Result<Progress, Stop<S::Error>> {
-        let State::Skip { remaining, then } = &mut self.state else { return Ok(Progress::Next) };
-        let size = (*remaining).min(input.len() as u64);
-        *input = &input[size as usize..];
-        self.position += size;
-        *remaining -= size;
-        if *remaining > 0 {
-            return Ok(Progress::Hungry);
-        }
-        match std::mem::replace(then, AfterSkip::Stream) {
-            AfterSkip::Stream => self.state = State::Stream,
-            AfterSkip::EndOfBlock => self.end_block(sink)?,
-            AfterSkip::Payload { payload, remaining, checksum_follows } => {
-                self.state = State::Payload { payload, remaining, checksum_follows };
+    fn skip_lead(&mut self, input: &mut &[u8]) -> Progress {
+        if let State::Lead { remaining, coming } = &mut self.state {
+            let size = (*remaining).min(input.len() as u64);
+            *input = &input[size as usize..];
+            self.position += size;
+            *remaining -= size;
+            if *remaining > 0 {
+                return Progress::Hungry;
             }
+            self.state = State::Payload(coming.clone());
         }
-        Ok(Progress::Next)
+        Progress::Next
     }
 
     fn pass_payload<S: Events>(
@@ -518,7 +391,7 @@ impl Reader {
         input: &mut &[u8],
         sink: &mut S,
     ) -> Result<Progress, Stop<S::Error>> {
-        let State::Payload { payload, remaining, checksum_follows } = &mut self.state else {
+        let State::Payload(Coming { payload, remaining, then }) = &mut self.state else {
             return Ok(Progress::Next);
         };
         let size = (*remaining).min(input.len() as u64);
@@ -532,8 +405,12 @@ impl Reader {
         if *remaining > 0 {
             return Ok(Progress::Hungry);
         }
-        self.expected_checksum = checksum_follows.then(|| payload.checksum());
+        let then = *then;
+        self.expected_checksum = (then == After::Checksum).then(|| payload.checksum());
         self.state = State::Stream;
+        if then == After::EndOfBlock {
+            self.end_block(sink)?;
+        }
         Ok(Progress::Next)
     }
 
@@ -589,18 +466,4 @@ impl Reader {
     fn malformed(&self, name: Tag, reason: &'static str) -> MtfError {
         MtfError::Malformed { name, at: self.item_at, reason }
     }
-}
-
-/// Tells a media header from other files by their first bytes.
-fn check_signature(start: &[u8]) -> Result<(), MtfError> {
-    if start.starts_with(COMPRESSED_SIGNATURE) {
-        return Err(MtfError::Compressed);
-    }
-    let known = start.len().min(4);
-    if start[..known] == block_type::TAPE.0[..known] {
-        return Ok(());
-    }
-    let mut found = [0; 4];
-    found[..known].copy_from_slice(&start[..known]);
-    Err(MtfError::NotMtf { found: Tag(found) })
 }

@@ -9,17 +9,19 @@ use crate::header::StreamHeader;
 use crate::reader::Events;
 use crate::record::Record;
 use crate::set_map::{Raid, SetMap};
-use crate::tag::stream_id;
+use crate::tag::{Tag, stream_id};
 use crate::writer::Writer;
 
-/// Writes the stream that a [`Reader`](crate::Reader) reads, from its fields: all that follows
-/// from the place in the stream is computed anew, so that the copy of a sound stream is the stream
-/// itself. Data, log and what is not interpreted pass through.
+/// Writes the stream that a [`Reader`](crate::Reader) reads, from its fields: addresses, numbers,
+/// filemarks, checksums are computed anew, so that the copy of a sound stream is the stream itself.
+/// Data, log, padding and what is not interpreted pass through.
 ///
 /// Wrong page checksums are copied; anything else that is wrong stops it.
 #[derive(Debug)]
 pub struct Rewriter<W> {
     writer: Writer<W>,
+    /// The header of the stream begun.
+    stream: StreamHeader,
 }
 
 /// Why a stream cannot be written again.
@@ -36,7 +38,7 @@ pub enum RewriteError {
 impl<W: io::Write> Rewriter<W> {
     /// A rewriter at the start of a stream.
     pub fn new(out: W) -> Self {
-        Self { writer: Writer::new(out) }
+        Self { writer: Writer::new(out), stream: StreamHeader::new(Tag::default(), 0, 0) }
     }
 
     /// Where the bytes went.
@@ -53,10 +55,8 @@ impl<W: io::Write> Events for Rewriter<W> {
     }
 
     fn stream(&mut self, stream: &StreamHeader, _at: u64) -> Result<(), Self::Error> {
+        self.stream = *stream;
         match stream.id {
-            stream_id::SPAD => self.writer.end_block()?,
-            stream_id::APAD => self.writer.align_payload()?,
-            stream_id::OTCP => self.writer.align_set_map()?,
             // Written with their data.
             stream_id::RAID | stream_id::MQCI | stream_id::TSMP | stream_id::CSUM => {}
             _ => self.writer.begin_payload(stream)?,
@@ -65,11 +65,11 @@ impl<W: io::Write> Events for Rewriter<W> {
     }
 
     fn raid(&mut self, raid: &Record<Raid>) -> Result<(), Self::Error> {
-        Ok(self.writer.stream(stream_id::RAID, raid.bytes())?)
+        Ok(self.writer.stream(&self.stream, raid.bytes())?)
     }
 
     fn configuration(&mut self, configuration: &Configuration) -> Result<(), Self::Error> {
-        Ok(self.writer.stream(stream_id::MQCI, &configuration.encode())?)
+        Ok(self.writer.stream(&self.stream, &configuration.encode())?)
     }
 
     fn pages(&mut self, pages: &[u8]) -> Result<(), Self::Error> {
@@ -84,12 +84,16 @@ impl<W: io::Write> Events for Rewriter<W> {
         Ok(self.writer.payload(bytes)?)
     }
 
+    fn padding(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
+        Ok(self.writer.payload(bytes)?)
+    }
+
     fn checksum(&mut self, _checksum: u32) -> Result<(), Self::Error> {
         Ok(self.writer.checksum()?)
     }
 
     fn set_map(&mut self, map: &Record<SetMap>) -> Result<(), Self::Error> {
-        Ok(self.writer.stream(stream_id::TSMP, map.bytes())?)
+        Ok(self.writer.stream(&self.stream, map.bytes())?)
     }
 
     fn damage(&mut self, damage: MtfError) -> Result<(), Self::Error> {

@@ -203,9 +203,9 @@ impl<W: io::Write> Writer<W> {
         written
     }
 
-    /// Writes a whole stream that SQL Server gives no attributes.
-    pub fn stream(&mut self, id: Tag, data: &[u8]) -> io::Result<()> {
-        self.stream_header(&StreamHeader::new(id, 0, data.len() as u64))?;
+    /// Writes a whole stream; its length is that of `data`.
+    pub fn stream(&mut self, header: &StreamHeader, data: &[u8]) -> io::Result<()> {
+        self.stream_header(&StreamHeader { length: data.len() as u64, ..*header })?;
         self.put(data)
     }
 
@@ -273,7 +273,7 @@ impl<W: io::Write> Writer<W> {
         let Some(sum) = complete.and_then(|payload| payload.sum) else {
             return Err(invalid("no complete payload that a checksum follows"));
         };
-        self.stream(stream_id::CSUM, &sum.value().to_le_bytes())
+        self.stream(&StreamHeader::new(stream_id::CSUM, 0, 4), &sum.value().to_le_bytes())
     }
 
     /// Writes the stream (APAD) that puts the payload of the next one at a multiple of the block

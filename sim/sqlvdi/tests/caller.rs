@@ -39,7 +39,6 @@ impl Served {
             let (name, names) = (name.clone(), names.clone());
             std::thread::spawn(move || {
                 let environment = Environment::from_process().unwrap();
-                let names: Vec<_> = names.iter().map(String::as_str).collect();
                 Server::attach_in(&environment, &name, &names, direction)
             })
         };
@@ -54,8 +53,8 @@ impl Served {
     /// Fails if anything of the set is left in shared memory.
     fn assert_gone(name: &str) {
         let left = std::fs::read_dir("/dev/shm").unwrap();
-        let left = left.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
-        assert_eq!(left.filter(|object| object.contains(name)).next(), None);
+        let mut left = left.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        assert_eq!(left.find(|object| object.contains(name)), None);
     }
 }
 

@@ -17,7 +17,10 @@ use vdi_protocol::{CommandCode, CompletionCode, Direction};
 const SET: &str = "nightly";
 
 /// The names that the clients give to the devices of `SET`.
-const NAMES: [&str; 4] = [SET, "nightly1", "nightly2", "nightly3"];
+fn names(count: usize) -> Vec<String> {
+    let others = (1..count).map(|index| format!("{SET}{index}"));
+    std::iter::once(SET.to_owned()).chain(others).collect()
+}
 
 /// A client with the number of devices it is run with.
 #[derive(Clone, Copy)]
@@ -25,6 +28,7 @@ struct Case(&'static str, usize);
 
 const PIPE: Case = Case("pipe_client", 1);
 const THREADS: Case = Case("threads_client", 4);
+const MANY_THREADS: Case = Case("threads_client", 64);
 const PROCESSES: Case = Case("process_client", 4);
 const HANDLE: Case = Case("handle_client", 1);
 
@@ -40,20 +44,22 @@ fn start(client: &str, operation: &str, files: &[PathBuf], namespace: &Namespace
 
 /// Streams of different lengths; the last Write of each is a short one.
 fn streams(count: usize) -> Vec<Vec<u8>> {
-    (0..count).map(|index| stream(index as u32, 3_000_001 + 70_000 * index)).collect()
+    (0..count).map(|index| stream(index as u32, 6_000_001 / count + 1_001 * index)).collect()
 }
 
 /// Catches: bytes lost, doubled or mixed between devices, a command that never arrives, a wrong
 /// status at the end, a secondary's Close that ends the set, objects left behind.
 #[rstest]
 #[timeout(WATCHDOG)]
-fn a_backup_arrives_byte_for_byte(#[values(PIPE, THREADS, PROCESSES, HANDLE)] case: Case) {
+fn a_backup_arrives_byte_for_byte(
+    #[values(PIPE, THREADS, MANY_THREADS, PROCESSES, HANDLE)] case: Case,
+) {
     let Case(client, devices) = case;
     let (namespace, folder) = (Namespace::new(), tempfile::tempdir().unwrap());
     let (files, streams) = (files(folder.path(), devices), streams(devices));
 
     let client = start(client, "backup", &files, &namespace);
-    let server = Server::attach(&namespace, SET, &NAMES[..devices], Direction::Backup);
+    let server = Server::attach(&namespace, SET, &names(devices), Direction::Backup);
     server.backup(&streams);
     client.must_succeed();
     server.close();
@@ -67,7 +73,9 @@ fn a_backup_arrives_byte_for_byte(#[values(PIPE, THREADS, PROCESSES, HANDLE)] ca
 /// Catches: as above, in the other direction, and an end of data that is not told.
 #[rstest]
 #[timeout(WATCHDOG)]
-fn a_restore_arrives_byte_for_byte(#[values(PIPE, THREADS, PROCESSES, HANDLE)] case: Case) {
+fn a_restore_arrives_byte_for_byte(
+    #[values(PIPE, THREADS, MANY_THREADS, PROCESSES, HANDLE)] case: Case,
+) {
     let Case(client, devices) = case;
     let (namespace, folder) = (Namespace::new(), tempfile::tempdir().unwrap());
     let (files, streams) = (files(folder.path(), devices), streams(devices));
@@ -76,7 +84,7 @@ fn a_restore_arrives_byte_for_byte(#[values(PIPE, THREADS, PROCESSES, HANDLE)] c
     }
 
     let client = start(client, "restore", &files, &namespace);
-    let server = Server::attach(&namespace, SET, &NAMES[..devices], Direction::Restore);
+    let server = Server::attach(&namespace, SET, &names(devices), Direction::Restore);
     let restored = server.restore();
     client.must_succeed();
     server.close();
@@ -93,7 +101,7 @@ fn the_probe_finds_the_documented_return_codes_in_every_state() {
     let namespace = Namespace::new();
     let mut client = Client::start("api_probe", &["served", SET], &namespace);
     client.wait_for("created");
-    let server = Server::attach(&namespace, SET, &NAMES[..2], Direction::Backup);
+    let server = Server::attach(&namespace, SET, &names(2), Direction::Backup);
     let written = server.write(0, &[0xA5; TRANSFER as usize]).unwrap();
     assert_eq!((written.completion, written.bytes), (CompletionCode::ERROR_SUCCESS, TRANSFER));
     server.command(0, CommandCode::FLUSH).unwrap();
@@ -129,7 +137,7 @@ fn clients_may_treat_their_objects_as_cpp_allows(
     let namespace = Namespace::new();
     let mut client = Client::start(program, &[mode, SET], &namespace);
     client.wait_for("created");
-    let server = Server::attach(&namespace, SET, &NAMES[..1], Direction::Backup);
+    let server = Server::attach(&namespace, SET, &names(1), Direction::Backup);
     // What becomes of the Write depends on the mode; that the set ends and says why does not.
     let _ = server.write(0, &[0xA5; TRANSFER as usize]);
     let told = server.wait_for_abort();
@@ -146,7 +154,7 @@ fn a_killed_client_aborts_the_set() {
     let (namespace, folder) = (Namespace::new(), tempfile::tempdir().unwrap());
     let files = files(folder.path(), 1);
     let mut client = start("pipe_client", "backup", &files, &namespace);
-    let server = Server::attach(&namespace, SET, &NAMES[..1], Direction::Backup);
+    let server = Server::attach(&namespace, SET, &names(1), Direction::Backup);
     server.write(0, &stream(1, TRANSFER as usize)).unwrap();
     client.kill();
     client.end();
@@ -164,7 +172,7 @@ fn an_unopenable_buffer_is_told_like_sql_server_does() {
     let namespace = Namespace::new();
     let mut client = Client::start("lifetime_probe", &["unmappable", SET], &namespace);
     client.wait_for("created");
-    let server = Server::attach(&namespace, SET, &NAMES[..1], Direction::Backup);
+    let server = Server::attach(&namespace, SET, &names(1), Direction::Backup);
     let segment = namespace.objects().into_iter().find(|name| name.contains("_B0.")).unwrap();
     fs::remove_file(Path::new("/dev/shm").join(segment)).unwrap();
     client.answer("configured");
@@ -206,7 +214,7 @@ fn a_trace_has_every_call_in_order() {
     let arguments = ["backup", SET, file.to_str().unwrap()];
     let client = Client::start_with("handle_client", &arguments, &namespace, &variable);
     let pid = client.pid();
-    let server = Server::attach(&namespace, SET, &NAMES[..1], Direction::Backup);
+    let server = Server::attach(&namespace, SET, &names(1), Direction::Backup);
     server.backup(&[stream(7, 10 * TRANSFER as usize)]);
     client.must_succeed();
     server.close();

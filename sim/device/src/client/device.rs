@@ -24,7 +24,7 @@ use crate::{
     lock::lock,
     phase::Phase,
     signal::{Consumer, Popped, Producer},
-    waiting::Waited,
+    waiting::{Patience, Waited},
     wire::{CommandMessage, CompletionMessage},
 };
 
@@ -55,6 +55,7 @@ pub(crate) struct Opened {
     areas: Arc<AreaTable>,
     /// ClearError waits at the head of the queue until the open commands are completed.
     held: AtomicBool,
+    patience: Patience,
     state: Mutex<State>,
 }
 
@@ -83,6 +84,7 @@ impl Opened {
             token,
             areas: Arc::clone(&session.areas),
             held: AtomicBool::new(false),
+            patience: Patience::new(),
             state: Mutex::new(State {
                 session: Some(session),
                 queue: Queue {
@@ -99,6 +101,14 @@ impl Opened {
 
     pub(crate) fn lane(&self) -> usize {
         self.lane
+    }
+
+    /// Whether the server still waits for an answer of this device.
+    pub(crate) fn owes_answers(&self) -> bool {
+        let State { session, queue } = &*lock(&self.state);
+        session.as_ref().is_some_and(|session| {
+            queue.open_count > 0 || queue.commands.has_news(&self.lane_of(session).commands.0)
+        })
     }
 
     /// Takes the session away: from now on every call is VD_E_PROTOCOL.
@@ -161,7 +171,7 @@ impl ClientDevice {
         queue.push(lane, &command, code, bytes, position);
         if code.is_success() {
             queue.io_error &= command.code != CommandCode::CLEAR_ERROR;
-        } else if command.code != CommandCode::CLEAR_ERROR {
+        } else {
             queue.io_error = true;
             device.complete_queued(session, queue);
         }
@@ -250,7 +260,7 @@ impl Opened {
         let found = match self.areas.find(handle) {
             Err(Miss::Unmapped) => {
                 let area = Handle::decode(handle).area as usize;
-                if session.map_area(area).is_err() {
+                if session.map_area(area).is_err() && session.phase() == Phase::Abort {
                     return Err(HResult::VD_E_ABORT);
                 }
                 self.areas.find(handle)
@@ -316,7 +326,7 @@ impl Opened {
                     || session.is_closed()
             };
             let remaining = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            match session.wait(&lane.bell, &mut ready, remaining) {
+            match session.wait(&lane.bell, &self.patience, &mut ready, remaining) {
                 Ok(_) if session.is_closed() => return Err(HResult::VD_E_ABORT),
                 Ok(Waited::Ready) => {}
                 Ok(Waited::TimedOut) => {

@@ -23,7 +23,7 @@ pub trait Events {
     }
 
     /// A stream of the block starts at byte `at`; its header was checked. What it holds comes next,
-    /// by one of the methods below, except for the padding of SPAD, APAD and OTCP.
+    /// by one of the methods below.
     fn stream(&mut self, stream: &StreamHeader, at: u64) -> Result<(), Self::Error> {
         Ok(())
     }
@@ -51,6 +51,11 @@ pub trait Events {
 
     /// Bytes of a stream that is not interpreted.
     fn data(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// Bytes of padding (SPAD, APAD, OTCP): zeros.
+    fn padding(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
         Ok(())
     }
 

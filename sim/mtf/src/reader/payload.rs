@@ -4,7 +4,7 @@ use crate::checksum::{BackupChecksum, fold_page};
 use crate::error::MtfError;
 use crate::page::{PAGE_SIZE, PageCheck, PageId, check_fold, has_checksum, is_written, page_id};
 
-use super::{Checks, Events, Stop};
+use super::{Events, Stop};
 
 /// What a payload holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,15 +12,15 @@ pub(super) enum Content {
     Pages,
     Log,
     Data,
+    Padding,
 }
 
 /// The payload of one stream.
 #[derive(Debug, Clone)]
 pub(super) struct Payload {
     content: Content,
-    checks: Checks,
-    /// Checksum so far, if one follows and is to be checked; how it covers streams that are not
-    /// interpreted is not known.
+    check_pages: bool,
+    /// Checksum so far, if one follows and is to be checked.
     sum: Option<BackupChecksum>,
     /// The number of the page before.
     previous: Option<PageId>,
@@ -40,10 +40,9 @@ impl Default for Carry {
 }
 
 impl Payload {
-    pub(super) fn new(content: Content, checksum_follows: bool, checks: Checks) -> Self {
-        let check = checksum_follows && checks.backup_checksums && content != Content::Data;
-        let sum = check.then(BackupChecksum::default);
-        Self { content, checks, sum, previous: None }
+    pub(super) fn new(content: Content, check_sum: bool, check_pages: bool) -> Self {
+        let sum = check_sum.then(BackupChecksum::default);
+        Self { content, check_pages, sum, previous: None }
     }
 
     /// The checksum of the whole payload, if it is to be checked.
@@ -65,11 +64,12 @@ impl Payload {
         if let Some(sum) = &mut self.sum {
             sum.update(bytes);
         }
-        match self.content {
+        let told = match self.content {
+            Content::Padding => sink.padding(bytes),
             Content::Log => sink.log(bytes),
-            _ => sink.data(bytes),
-        }
-        .map_err(Stop::Receiver)
+            Content::Data | Content::Pages => sink.data(bytes),
+        };
+        told.map_err(Stop::Receiver)
     }
 
     fn pass_pages<S: Events>(
@@ -112,7 +112,7 @@ impl Payload {
         at: u64,
         sink: &mut S,
     ) -> Result<(), Stop<S::Error>> {
-        let check_page = self.checks.page_checksums && self.is_protected(page);
+        let check_page = self.check_pages && self.is_protected(page);
         if !check_page && self.sum.is_none() {
             return Ok(());
         }

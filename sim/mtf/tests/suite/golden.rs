@@ -8,10 +8,10 @@ use mtf::{
 };
 use rstest::rstest;
 
-use crate::support::{Golden, first_difference, golden_files, read_all, rewrite};
+use crate::support::{Golden, first_difference, golden_files, known_files, read_all, rewrite};
 
-/// Catches: any wrong length of padding, address, number, checksum, filemark or backup checksum,
-/// and any dependence on how the stream is cut.
+/// Catches: any wrong address, number, checksum, filemark or backup checksum, and any dependence on
+/// how the stream is cut.
 #[rstest]
 #[case(1)]
 #[case(512)]
@@ -103,7 +103,7 @@ fn facts_of(bytes: &[u8]) -> Facts {
 /// block at the wrong place, a wrong record size for the release.
 #[test]
 fn log_blocks_follow_from_the_lsns() {
-    for file in golden_files("log_blocks_follow_from_the_lsns") {
+    for file in known_files("log_blocks_follow_from_the_lsns") {
         let facts = facts_of(&file.bytes);
         let set = facts.configurations.last().unwrap().set();
         let (first, last) = (set.get(Scin::FIRST_LSN), set.get(Scin::LAST_LSN));
@@ -132,7 +132,7 @@ fn log_blocks_follow_from_the_lsns() {
 /// Catches: a wrong formula or a wrong field for the size of a backup.
 #[test]
 fn backup_sizes_are_the_sum_over_the_families() {
-    let files = golden_files("backup_sizes_are_the_sum_over_the_families");
+    let files = known_files("backup_sizes_are_the_sum_over_the_families");
     let facts: Vec<Facts> = files.iter().map(|file| facts_of(&file.bytes)).collect();
     for one in &facts {
         let media = one.raid.as_ref().unwrap().get(Raid::MEDIA_SET);
@@ -154,7 +154,7 @@ fn backup_sizes_are_the_sum_over_the_families() {
 /// Catches: the reader finding other pages than those that were backed up, or not checking them.
 #[test]
 fn page_counts_are_those_of_the_configuration() {
-    let files = golden_files("page_counts_are_those_of_the_configuration");
+    let files = known_files("page_counts_are_those_of_the_configuration");
     for file in &files {
         let facts = facts_of(&file.bytes);
         let families = facts.raid.as_ref().unwrap().get(Raid::FAMILY_COUNT);
@@ -184,7 +184,7 @@ fn page_counts_are_those_of_the_configuration() {
 /// Catches: fields that are read from the wrong place.
 #[test]
 fn the_fields_of_a_known_backup() {
-    let files = golden_files("the_fields_of_a_known_backup");
+    let files = known_files("the_fields_of_a_known_backup");
     let Some(file) = files.iter().find(|file| file.path.ends_with("full-2019.bak")) else { return };
     let facts = facts_of(&file.bytes);
     let (set, at) = facts.set.as_ref().unwrap();
@@ -208,11 +208,11 @@ fn the_fields_of_a_known_backup() {
     assert_eq!(before.filegroups().next().unwrap().text(mtf::Sfgi::NAME), "PRIMARY");
 }
 
-/// Catches: a set map, an end of set or an order of blocks that differs from the server's, when
-/// nothing but the start, the payloads and the final configuration are given.
+/// Catches: any length of padding, a set map, an end of set or an order of blocks that differs from
+/// the server's, when nothing but the start, the payloads and the final configuration are given.
 #[test]
 fn a_backup_written_from_its_parts_has_the_same_bytes() {
-    for file in golden_files("a_backup_written_from_its_parts_has_the_same_bytes") {
+    for file in known_files("a_backup_written_from_its_parts_has_the_same_bytes") {
         let mut parts = Parts::default();
         read_all(&mut Reader::new(), &file.bytes, 100_000, &mut parts).unwrap();
         let facts = facts_of(&file.bytes);
@@ -247,6 +247,27 @@ fn a_backup_written_from_its_parts_has_the_same_bytes() {
         }
         let written = writer.finish(after, after.set().get(Scin::BACKUP_SIZE)).unwrap();
         assert_eq!(first_difference(&written, &file.bytes), None, "{:?}", file.path);
+    }
+}
+
+/// Catches: log listed on the families that do not carry it, pages of one family missed.
+#[test]
+fn a_description_tells_what_each_family_carries() {
+    for file in known_files("a_description_tells_what_each_family_carries") {
+        let description = mtf::describe(&file.bytes[..]);
+        assert!(description.complete && description.damage_count == 0, "{description}");
+        assert_eq!(description.size, file.bytes.len() as u64);
+        let (set, name) = (&description.sets[0], file.path.file_name().unwrap());
+        let log: u64 = set.log.iter().map(|log| log.end - log.start).sum();
+        match name.to_str().unwrap() {
+            "family1.bak" => assert_eq!((log, set.pages.count, set.pages.fillers), (35_840, 96, 8)),
+            "family2.bak" => assert_eq!((log, set.pages.count, set.pages.fillers), (0, 96, 0)),
+            _ => {
+                let summary = set.summary.as_ref().unwrap();
+                let log_file = summary.files.iter().find(|file| file.is_log).unwrap();
+                assert_eq!(log, log_file.backup_size, "{:?}", file.path);
+            }
+        }
     }
 }
 
@@ -299,7 +320,7 @@ impl Events for Parts {
 /// records that a new backup is made of.
 #[test]
 fn new_records_are_those_of_the_server() {
-    for file in golden_files("new_records_are_those_of_the_server") {
+    for file in known_files("new_records_are_those_of_the_server") {
         let facts = facts_of(&file.bytes);
         let (tape, set) = (facts.tape.unwrap(), facts.set.unwrap().0);
         let label = MediaLabel {

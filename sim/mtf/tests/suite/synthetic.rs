@@ -4,9 +4,10 @@ use mtf::{
     BackupFile, BackupStart, BackupWriter, Block, BlockHeader, Configuration, EXTENT_PAGES,
     EXTENT_SIZE, Events, Lsn, MediaDate, MediaLabel, Mstl, MtfError, PAGE_SIZE, PageHeader, Raid,
     Reader, Record, Release, Scin, SetLabel, SetMap, Sfin, Sset, StreamHeader, Tape,
-    VirtualLogFile, Volb, fill_with_filler, stamp_page, stream_id,
+    VirtualLogFile, Volb, describe, fill_with_filler, stamp_page, stream_id,
 };
 use proptest::prelude::*;
+use rstest::rstest;
 use uuid::Uuid;
 
 use crate::support::{first_difference, read_all, rewrite};
@@ -317,6 +318,14 @@ fn check_places(sample: &Sample, read: &Read) -> Result<(), TestCaseError> {
     let marks = read.blocks.iter().filter(|(block, _)| matches!(block, Block::Sfmb(_)));
     let marks: Vec<(&Block, u64)> = marks.map(|(block, at)| (block, *at)).collect();
     prop_assert_eq!(marks.len(), if sample.block_size == 65536 { 0 } else { 3 });
+    for (block, at) in &read.blocks {
+        if matches!(block, Block::Eset(_)) {
+            prop_assert_eq!(at % alignment, 0);
+        }
+    }
+    if let Some((_, at)) = marks.get(1) {
+        prop_assert_eq!((at - set_at) % alignment, 0, "the summary is padded to the filemark");
+    }
     for (index, (block, _)) in marks.iter().enumerate() {
         let Block::Sfmb(mark) = block else { unreachable!() };
         let earlier: Vec<u64> = marks[..index].iter().rev().map(|(_, at)| *at).collect();
@@ -365,6 +374,7 @@ fn check_fields(sample: &Sample, read: &Read) -> Result<(), TestCaseError> {
     prop_assert_eq!(before, &sample.configuration());
     prop_assert_eq!(after.set().get(Scin::FINISHED), date());
     prop_assert_eq!(after.set().get(Scin::BACKUP_SIZE), map.get(SetMap::BACKUP_SIZE));
+    prop_assert_eq!(after.set().get(Scin::BACKUP_SIZE_COPY), map.get(SetMap::BACKUP_SIZE));
     prop_assert_eq!(after.set().text(Scin::SERVER_NAME), r"HOST\SQL");
     Ok(())
 }
@@ -390,4 +400,20 @@ fn a_payload_of_another_length_than_announced_is_refused() {
 fn names_that_do_not_fit_are_refused_with_message_3244() {
     let error = Release::SQL_2016.set(&"x".repeat(33_000), "server").unwrap_err();
     assert_eq!(MtfError::from(error).sql_message(), 3244);
+}
+
+/// Catches: a password that moves the software name wrongly or changes the size of the block.
+#[rstest]
+#[case::without(None, 140, 94)]
+#[case::with([7; 16].into(), 156, 110)]
+fn a_media_password_stands_before_the_software_name(
+    #[case] password: Option<[u8; 16]>,
+    #[case] size: u16,
+    #[case] software_at: u16,
+) {
+    let stream = Sample { password, ..Sample::default() }.write();
+    assert_eq!(BlockHeader::FIRST_EVENT.read(&stream), size);
+    let software = Tape::SOFTWARE.read(&stream);
+    assert_eq!((software.offset, software.size), (software_at, 44));
+    assert_eq!(describe(&stream[..]).media.unwrap().has_password, password.is_some());
 }

@@ -130,6 +130,15 @@ pub enum Cause {
         /// The command that had been with the client longest.
         oldest: Option<PendingCommand>,
     },
+    /// Another process cut an object of the set.
+    #[error(
+        "The shared object {object} was shrunk by another process while it was in use; find out \
+         which one, and keep others out by permissions."
+    )]
+    Shrunk {
+        /// Its name.
+        object: String,
+    },
     /// The stream to back up could not be had.
     #[error("The data for device {device} '{name}' could not be read: {error}.")]
     Source {
@@ -185,6 +194,7 @@ impl Cause {
     pub fn fate(&self) -> Fate {
         match self {
             Cause::Statement(_) => Fate::Usage,
+            Cause::Shrunk { .. } => Fate::Environment,
             Cause::Interface { error, .. } if is_bad_name(error) => Fate::Usage,
             Cause::Interface { error, .. } => match error.status() {
                 HResult::VD_E_MEMORY | HResult::VD_E_SECURITY | HResult::VD_E_UNEXPECTED => {
@@ -229,7 +239,7 @@ impl Cause {
                 command_failure(command, CompletionCode::ERROR_WRITE_FAULT)
             }
             Cause::Aborted { oldest: Some(command), .. } => command_failure(command, aborted),
-            Cause::Aborted { oldest: None, .. } => {
+            Cause::Aborted { oldest: None, .. } | Cause::Shrunk { .. } => {
                 vec![buffers_failure(set, &aborted.os_error().to_string())]
             }
             Cause::Fault { action: Action::Abort, .. } => {

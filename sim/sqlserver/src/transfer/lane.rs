@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use vdi_device::{Buffer, Completed, Request, ServerDevice, ServerSet};
+use vdi_device::{Buffer, Completed, Driver, Request, ServerDevice, ServerSet};
 use vdi_protocol::{CommandCode, CompletionCode, HResult};
 
 use super::cause::{Cause, PendingCommand};
@@ -29,11 +29,14 @@ pub(crate) struct Run {
     pub(crate) observer: Arc<dyn Observer>,
     stop: AtomicBool,
     first: OnceLock<Cause>,
+    /// What lies behind the first failure, found out afterwards.
+    behind: OnceLock<Cause>,
 }
 
 impl Run {
     pub(crate) fn new(set: ServerSet, faults: FaultPlan, observer: Arc<dyn Observer>) -> Self {
-        Run { set, faults, observer, stop: AtomicBool::new(false), first: OnceLock::new() }
+        let (first, behind) = Default::default();
+        Run { set, faults, observer, stop: AtomicBool::new(false), first, behind }
     }
 
     /// Records a failure, if it is the first, and makes every thread stop sending.
@@ -44,6 +47,13 @@ impl Run {
             self.observer.event(&Event::Failed { cause });
         }
         self.stop.store(true, Ordering::Release);
+        Stopped
+    }
+
+    /// Records what lies behind everything else that failed.
+    pub(crate) fn overrule(&self, cause: Cause) -> Stopped {
+        self.observer.event(&Event::Failed { cause: &cause });
+        let _ = self.behind.set(cause);
         Stopped
     }
 
@@ -66,7 +76,7 @@ impl Run {
     }
 
     pub(crate) fn into_cause(self) -> Option<Cause> {
-        self.first.into_inner()
+        self.behind.into_inner().or_else(|| self.first.into_inner())
     }
 
     /// Carries out the fault of a stage, if there is one.
@@ -129,6 +139,8 @@ pub(crate) struct Lane<'r> {
     n: u64,
     n_of_kind: HashMap<CommandCode, u64>,
     closed: bool,
+    /// Keeps the agent's own thread parked: whoever waits for this device runs its loop.
+    _driver: Driver,
 }
 
 impl<'r> Lane<'r> {
@@ -137,8 +149,9 @@ impl<'r> Lane<'r> {
         let flight = Flight::new(device.index(), &text(device.name()), Arc::clone(&inbox));
         let arrivals = Arc::clone(&inbox);
         let routine = Arc::new(move |completed| arrivals.push(completed));
-        let n_of_kind = HashMap::new();
-        Lane { run, device, flight, inbox, routine, n: 0, n_of_kind, closed: false }
+        let (n, n_of_kind, closed) = Default::default();
+        let _driver = run.set.drive();
+        Lane { run, device, flight, inbox, routine, n, n_of_kind, closed, _driver }
     }
 
     pub(crate) fn index(&self) -> u32 {
@@ -171,6 +184,9 @@ impl<'r> Lane<'r> {
         let request = Request { code, size, position, buffer, context: n, routine };
         match self.device.send_command(request) {
             Ok(()) => Ok(n),
+            // An answer that has not been looked at put the device into the IO-ERROR state. The
+            // command comes back as those do that were queued; the answer says what happened.
+            Err(error) if error.status() == HResult::VD_E_IO_ERROR => Ok(n),
             Err(error) => {
                 let oldest = self.flight.oldest();
                 Err(self.run.interface_failed("SendCommand", error, oldest))
@@ -255,7 +271,10 @@ impl<'r> Lane<'r> {
         let cause = self.run.set.abort_cause();
         Err(self.run.fail(
             if completion == CompletionCode::ERROR_OPERATION_ABORTED && cause.is_some() {
-                Cause::Aborted { cause, oldest: Some(command.clone()) }
+                // The abort's completions come in any order.
+                let others = self.flight.oldest();
+                let oldest = others.filter(|other| other.n < command.n);
+                Cause::Aborted { cause, oldest: oldest.or_else(|| Some(command.clone())) }
             } else {
                 Cause::Completion { command: command.clone(), completion }
             },

@@ -19,6 +19,7 @@ mod flight;
 mod kill;
 mod lane;
 mod message;
+mod objects;
 mod observer;
 mod restore;
 mod session;

@@ -11,6 +11,7 @@ use super::backup::send_stream;
 use super::cause::{Cause, TransferError};
 use super::fault::{FaultPlan, Stage};
 use super::lane::{Lane, Run, Stopped};
+use super::objects::Objects;
 use super::observer::{Event, Observer};
 use super::restore::receive_stream;
 use super::sink::Sink;
@@ -106,6 +107,7 @@ pub struct Session {
     run: Run,
     devices: Vec<Vec<u8>>,
     asked: VdConfig,
+    environment: Environment,
 }
 
 impl std::fmt::Debug for Session {
@@ -141,7 +143,8 @@ impl Session {
             .device_names(set.name(), asked.device_count)
             .map_err(|error| failed(error.into()))?;
         observer.event(&Event::Attached { set: set.name(), devices: &devices, asked: &asked });
-        Ok(Session { run: Run::new(set, faults, observer), statement, devices, asked })
+        let run = Run::new(set, faults, observer);
+        Ok(Session { run, statement, devices, asked, environment: environment.clone() })
     }
 
     /// The set's name.
@@ -161,12 +164,12 @@ impl Session {
 
     /// Sends each source to its device.
     pub fn backup(self, sources: Vec<&mut dyn Source>) -> Result<Summary, TransferError> {
-        self.transfer(sources, |lane, source, shape| send_stream(lane, source, shape))
+        self.transfer(sources, send_stream)
     }
 
     /// Reads each device into its sink.
     pub fn restore(self, sinks: Vec<&mut dyn Sink>) -> Result<Summary, TransferError> {
-        self.transfer(sinks, |lane, sink, shape| receive_stream(lane, sink, shape))
+        self.transfer(sinks, receive_stream)
     }
 
     fn transfer<W: Send>(
@@ -201,13 +204,18 @@ impl Session {
     ) -> Result<(Vec<u64>, Duration), Stopped> {
         let run = &self.run;
         let shape = self.configure(workers.len()).inspect_err(|_| run.set.signal_abort())?;
-        thread::scope(|scope| {
+        let objects = Objects::of(&self.environment, self.set());
+        let done = thread::scope(|scope| {
             let agent = scope.spawn(|| run.set.execute_completion_agent());
             let done = self.run_lanes(workers, &shape, stream);
             // How the agent ended says nothing that the devices' threads have not seen.
             let _ = agent.join();
             done
-        })
+        });
+        match objects.and_then(|objects| objects.shrunk()) {
+            Some(object) => Err(run.overrule(Cause::Shrunk { object })),
+            None => done,
+        }
     }
 
     /// Opens, runs and closes the devices; the agent ends with the last of them or with an abort.

@@ -77,13 +77,36 @@ pub enum SourceError {
     Other(String),
 }
 
+/// The steps of a stream of known length: its bytes, one filemark behind them, the end.
+#[derive(Debug)]
+struct Course {
+    at: u64,
+    len: u64,
+    marked: bool,
+}
+
+impl Course {
+    fn new(len: u64) -> Self {
+        Course { at: 0, len, marked: false }
+    }
+
+    fn step(&mut self) -> Step {
+        if self.at < self.len {
+            Step::Data(self.len - self.at)
+        } else if std::mem::replace(&mut self.marked, true) {
+            Step::End
+        } else {
+            Step::FileMark
+        }
+    }
+}
+
 /// Exactly the bytes of a file.
 #[derive(Debug)]
 pub struct FileSource {
     file: File,
     path: PathBuf,
-    at: u64,
-    len: u64,
+    course: Course,
 }
 
 impl FileSource {
@@ -92,44 +115,45 @@ impl FileSource {
         let failed = |error| SourceError::Io { path: path.to_owned(), error };
         let file = File::open(path).map_err(failed)?;
         let len = file.metadata().map_err(failed)?.len();
-        Ok(FileSource { file, path: path.to_owned(), at: 0, len })
+        Ok(FileSource { file, path: path.to_owned(), course: Course::new(len) })
     }
 
     /// A file of whole blocks, as every backup is.
     pub fn blocks(path: &Path, block_size: u32) -> Result<Self, SourceError> {
         let source = Self::raw(path)?;
-        if source.len.is_multiple_of(u64::from(block_size)) {
+        let len = source.course.len;
+        if len.is_multiple_of(u64::from(block_size)) {
             Ok(source)
         } else {
-            Err(SourceError::Blocks { path: source.path, len: source.len, block_size })
+            Err(SourceError::Blocks { path: source.path, len, block_size })
         }
     }
 }
 
 impl Source for FileSource {
     fn step(&mut self) -> Result<Step, SourceError> {
-        Ok(if self.at < self.len { Step::Data(self.len - self.at) } else { Step::End })
+        Ok(self.course.step())
     }
 
     fn fill(&mut self, buffer: &SharedSlice<'_>) -> Result<(), SourceError> {
         let mut done = 0;
         while done < buffer.len() {
-            let offset = self.at + done as u64;
+            let offset = self.course.at + done as u64;
             match buffer.read_from(done, buffer.len() - done, &self.file, Some(offset)) {
                 Ok(0) => {
-                    let path = self.path.clone();
-                    return Err(SourceError::Shrunk { path, at: offset, len: self.len });
+                    let (path, len) = (self.path.clone(), self.course.len);
+                    return Err(SourceError::Shrunk { path, at: offset, len });
                 }
                 Ok(read) => done += read,
                 Err(error) => return Err(SourceError::Io { path: self.path.clone(), error }),
             }
         }
-        self.at += done as u64;
+        self.course.at += done as u64;
         Ok(())
     }
 
     fn total(&self) -> Option<u64> {
-        Some(self.len)
+        Some(self.course.len)
     }
 }
 
@@ -137,7 +161,7 @@ impl Source for FileSource {
 #[derive(Debug)]
 pub struct SeededSource {
     bytes: SeededBytes,
-    at: u64,
+    course: Course,
     chunk: Box<[u8; SeededSource::CHUNK]>,
 }
 
@@ -147,28 +171,27 @@ impl SeededSource {
 
     /// A source of these bytes.
     pub fn new(bytes: SeededBytes) -> Self {
-        SeededSource { bytes, at: 0, chunk: Box::new([0; Self::CHUNK]) }
+        SeededSource { course: Course::new(bytes.len()), bytes, chunk: Box::new([0; Self::CHUNK]) }
     }
 }
 
 impl Source for SeededSource {
     fn step(&mut self) -> Result<Step, SourceError> {
-        let len = self.bytes.len();
-        Ok(if self.at < len { Step::Data(len - self.at) } else { Step::End })
+        Ok(self.course.step())
     }
 
     fn fill(&mut self, buffer: &SharedSlice<'_>) -> Result<(), SourceError> {
         let other = |error: &dyn std::fmt::Display| SourceError::Other(error.to_string());
         for start in (0..buffer.len()).step_by(Self::CHUNK) {
             let chunk = &mut self.chunk[..Self::CHUNK.min(buffer.len() - start)];
-            self.bytes.read_at(self.at, chunk).map_err(|error| other(&error))?;
+            self.bytes.read_at(self.course.at, chunk).map_err(|error| other(&error))?;
             buffer.copy_from(start, chunk).map_err(|error| other(&error))?;
-            self.at += chunk.len() as u64;
+            self.course.at += chunk.len() as u64;
         }
         Ok(())
     }
 
     fn total(&self) -> Option<u64> {
-        Some(self.bytes.len())
+        Some(self.course.len)
     }
 }

@@ -58,6 +58,11 @@ pub enum StatementError {
         /// The set.
         set: String,
     },
+    /// A name that no set or device can have.
+    #[error(
+        "'{0}' cannot name a device set or device: names are not empty and contain no backslash."
+    )]
+    Name(String),
     /// Two clauses with one name.
     #[error("the device '{0}' is named twice; give every device a name of its own.")]
     SameName(String),
@@ -117,6 +122,17 @@ impl Statement {
         }
     }
 
+    /// Whether the names are possible.
+    /// Source: VDI, CreateEx page.
+    fn check_characters<'n>(
+        mut names: impl Iterator<Item = &'n [u8]>,
+    ) -> Result<(), StatementError> {
+        match names.find(|name| name.is_empty() || name.contains(&b'\\')) {
+            Some(name) => Err(StatementError::Name(text(name))),
+            None => Ok(()),
+        }
+    }
+
     /// The devices' names in the set `set`, whose client asked for `asked` devices.
     pub(crate) fn device_names(
         &self,
@@ -133,6 +149,7 @@ impl Statement {
     }
 
     fn check_names(&self, set: &[u8]) -> Result<(), StatementError> {
+        Self::check_characters([set].into_iter().chain(self.devices.iter().map(Vec::as_slice)))?;
         let Some(first) = self.devices.first() else { return Ok(()) };
         if first != set {
             return Err(StatementError::FirstDevice { device: text(first), set: text(set) });

@@ -54,6 +54,18 @@ impl Bytes {
         })
     }
 
+    pub(super) fn sum(&self) -> Result<u64, BufferError> {
+        self.with(0, self.len, |source| {
+            let words = source.cast::<u64>();
+            let word = |index| {
+                // SAFETY: index < len / 8, and `with` checked `len` and holds the set open. The value is
+                // copied out; whatever the other side writes meanwhile is a number, too.
+                unsafe { words.add(index).read_unaligned() }
+            };
+            Ok((0..self.len / 8).map(word).fold(0, u64::wrapping_add))
+        })
+    }
+
     pub(super) fn read_from(
         &self,
         at: usize,

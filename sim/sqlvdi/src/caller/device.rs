@@ -112,6 +112,15 @@ impl Command {
         self.bytes()?.copy_to(at, target)
     }
 
+    /// The wrapping sum of the buffer's 64-bit words, read where they lie: the cheapest way to touch
+    /// every byte and to prove it. A rest of less than 8 bytes is left out.
+    ///
+    /// # Errors
+    /// [`BufferError`]: no buffer, or the set was closed.
+    pub fn sum(&self) -> Result<u64, BufferError> {
+        self.bytes()?.sum()
+    }
+
     /// Copies all of `source` into the buffer, from byte `at` on.
     ///
     /// # Errors

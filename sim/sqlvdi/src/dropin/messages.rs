@@ -8,9 +8,8 @@ use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
-use vdi_device::{AbortKind, Error, Event, Observer, Reason};
+use vdi_device::{AbortKind, Error, Event, Observer};
 use vdi_protocol::HResult;
-use vdi_region::RegionError;
 
 use super::trace;
 
@@ -68,10 +67,7 @@ impl Messages {
 
 /// The error number of the operating system behind a failure, 0 if there is none.
 fn error_number(error: &Error) -> i32 {
-    match error.reason() {
-        Reason::Region(RegionError::NotFound { .. }) => libc::ENOENT,
-        _ => error.os_error().unwrap_or(0),
-    }
+    error.os_error().unwrap_or(0)
 }
 
 impl Observer for Messages {

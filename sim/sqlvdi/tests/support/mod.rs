@@ -12,8 +12,6 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sqlvdi::caller::locate;
-
 /// How long a program may take before the test kills it and fails. Generous: it only has to be
 /// shorter than for ever.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(120);
@@ -21,9 +19,13 @@ pub(crate) const WATCHDOG: Duration = Duration::from_secs(120);
 /// The folder of this package.
 pub(crate) const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The drop-in that was built with this test.
+/// The drop-in that was built with this test: cargo puts the two side by side. Not `locate`, which
+/// looks at the environment.
 pub(crate) fn drop_in() -> PathBuf {
-    locate(None).unwrap_or_else(|error| panic!("{error}"))
+    let test = std::env::current_exe().unwrap();
+    let library = test.with_file_name("libsqlvdi.so");
+    assert!(library.is_file(), "{} is missing", library.display());
+    library
 }
 
 pub(crate) fn clients() -> PathBuf {
@@ -161,8 +163,9 @@ impl Client {
             .env("VDISIM_NAMESPACE", namespace.name())
             .env_remove("VDISIM_TRACE")
             .env_remove("VDISIM_TIMEOUT_UNIT")
-            // Sets and devices that a client never deletes are legal.
-            .env("ASAN_OPTIONS", "detect_leaks=0")
+            // Sets and devices that a client never deletes are legal. Memory that the library freed and
+            // still uses shows by what stands in it then.
+            .env("ASAN_OPTIONS", "detect_leaks=0:max_free_fill_size=65536")
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -199,7 +202,11 @@ impl Client {
 
     /// Sends the program a line.
     pub(crate) fn answer(&mut self, line: &str) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+        // In one write: the program may act on the first byte and end before a second write.
+        let stdin = self.child.stdin.as_mut().unwrap();
+        if let Err(error) = stdin.write_all(format!("{line}\n").as_bytes()) {
+            panic!("the client does not listen ({error}): {:?}", self.end());
+        }
     }
 
     /// Kills it.

@@ -25,7 +25,7 @@ impl Server {
     pub(crate) fn attach(
         namespace: &super::Namespace,
         name: &str,
-        devices: &[&str],
+        devices: &[String],
         direction: Direction,
     ) -> Server {
         let namespace = Namespace::new(namespace.name()).unwrap();
@@ -37,7 +37,7 @@ impl Server {
     pub(crate) fn attach_in(
         environment: &Environment,
         name: &str,
-        devices: &[&str],
+        devices: &[String],
         direction: Direction,
     ) -> Server {
         let set = ServerSet::wait_open(environment, Some(name.as_bytes()), Some(WATCHDOG)).unwrap();
