@@ -13,15 +13,15 @@ use vdi_protocol::Profile;
 use vdi_region::Backend;
 
 /// A server with a folder of its own, and a session on it.
-struct Fixture {
+pub(crate) struct Fixture {
     folder: TempDir,
     log: Arc<MemoryLog>,
-    instance: Arc<Instance>,
+    pub(crate) instance: Arc<Instance>,
     session: Session,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = tempfile::tempdir().unwrap();
@@ -36,7 +36,7 @@ impl Fixture {
         Fixture { folder, log, instance, session }
     }
 
-    fn run(&mut self, batch: &str) -> Vec<String> {
+    pub(crate) fn run(&mut self, batch: &str) -> Vec<String> {
         let mut client = TextClient::default();
         self.session.execute(batch, &[], &mut client).unwrap();
         client.lines
@@ -49,11 +49,11 @@ impl Fixture {
         self.run(batch).iter().filter_map(number).filter(|n| !quiet.contains(n)).collect()
     }
 
-    fn succeed(&mut self, batch: &str) {
+    pub(crate) fn succeed(&mut self, batch: &str) {
         assert_eq!(self.errors(batch), [0_u32; 0], "{batch}");
     }
 
-    fn digest(&self, database: &str) -> u64 {
+    pub(crate) fn digest(&self, database: &str) -> u64 {
         let catalogue = self.instance.server.read().unwrap();
         Pages::open(catalogue.database(database).unwrap()).unwrap().digest().unwrap()
     }
