@@ -65,7 +65,9 @@ pub fn check_next(progress: &Progress, facts: &BackupFacts) -> Result<Progress, 
             if facts.last < progress.redo {
                 return Err(Message::new(4326, &[&facts.last, &progress.redo]));
             }
-            if facts.first_fork != progress.fork {
+            // A database on the old path may take the fork only where it begins.
+            let at_fork = facts.first_fork == progress.fork && progress.redo <= facts.first;
+            if facts.fork != progress.fork && !at_fork {
                 return Err(Message::new(4330, &[]));
             }
             Ok(Progress { redo: facts.last, fork: facts.fork, ..*progress })

@@ -145,14 +145,18 @@ impl Pages {
         Ok(Box::new(extent.as_chunks::<PAGE_SIZE>().0[number]))
     }
 
-    /// Writes a page into its file; pages of generated files are not written.
+    /// Writes an extent into its file; those of generated files are not written.
     ///
     /// # Errors
     ///
     /// The file that could not be written.
-    pub fn write_page(&self, id: PageId, page: &[u8; PAGE_SIZE]) -> Result<(), StorageError> {
-        let Some((path, file)) = self.files.get(&id.file) else { return Ok(()) };
-        let written = file.write_all_at(page, u64::from(id.page) * PAGE_SIZE as u64);
+    pub fn write_extent(&self, id: ExtentId, bytes: &[u8]) -> Result<(), StorageError> {
+        self.write_at(id.file, bytes, u64::from(id.extent) * EXTENT_SIZE as u64)
+    }
+
+    fn write_at(&self, file: u16, bytes: &[u8], at: u64) -> Result<(), StorageError> {
+        let Some((path, file)) = self.files.get(&file) else { return Ok(()) };
+        let written = file.write_all_at(bytes, at);
         written.map_err(|error| StorageError { path: path.clone(), error })
     }
 
@@ -165,7 +169,7 @@ impl Pages {
         let mut page = Box::new([0; PAGE_SIZE]);
         for (id, change) in changes {
             fill_data_page(&mut page, *id, change.seed, change.lsn);
-            self.write_page(*id, &page)?;
+            self.write_at(id.file, &page[..], u64::from(id.page) * PAGE_SIZE as u64)?;
         }
         Ok(())
     }

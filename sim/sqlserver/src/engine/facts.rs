@@ -54,13 +54,18 @@ pub(super) fn facts(set: &Record<Sset>, configuration: &Configuration) -> Backup
     });
     let fork = scin.get(Scin::RECOVERY_FORK);
     let first = scin.get(Scin::FIRST_RECOVERY_FORK);
+    let fork_point = scin.get(Scin::FORK_POINT_LSN);
     BackupFacts {
         kind,
         copy_only: scin.get(Scin::FLAGS) & Scin::COPY_ONLY != 0,
         set: set.get(Sset::BACKUP_SET),
         database: scin.text(Scin::DATABASE_NAME),
         family: scin.get(Scin::FAMILY_GUID),
-        first_fork: if first.is_nil() { fork } else { first },
+        // A fork before the set's log is history: the set lies on one path.
+        first_fork: match !first.is_nil() && fork_point >= scin.get(Scin::FIRST_LSN) {
+            true => first,
+            false => fork,
+        },
         fork,
         first: scin.get(Scin::FIRST_LSN),
         last: scin.get(Scin::LAST_LSN),

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use mtf::{
-    Block, Checks, Configuration, EXTENT_PAGES, Events, Family, Mstl, MtfError, PAGE_SIZE, PageId,
-    Raid, Reader, Record, Sset, Tape, is_filler, page_id,
+    Block, Checks, Configuration, EXTENT_PAGES, EXTENT_SIZE, Events, Family, Mstl, MtfError,
+    PAGE_SIZE, PageHeader, Raid, Reader, Record, Sset, StreamHeader, Tape, is_filler, page_id,
 };
 use vdi_region::SharedSlice;
 
@@ -81,6 +81,8 @@ struct Taker<'j> {
     pages: Option<&'j Pages>,
     log: Option<(u32, u32)>,
     carry: Vec<u8>,
+    /// Pages of an extent that has not come whole.
+    extent: Vec<u8>,
     brought: Brought,
     failed: Option<SeveralMessages>,
     continue_after_error: bool,
@@ -143,23 +145,29 @@ impl Events for Taker<'_> {
         Ok(())
     }
 
-    fn pages(&mut self, pages: &[u8]) -> Result<(), Refused> {
+    fn stream(&mut self, _: &StreamHeader, _: u64) -> Result<(), Refused> {
+        self.extent.clear();
+        Ok(())
+    }
+
+    fn pages(&mut self, mut pages: &[u8]) -> Result<(), Refused> {
         self.context.check_cancelled().map_err(|message| Refused::Messages(message.into()))?;
-        for page in pages.as_chunks::<PAGE_SIZE>().0 {
-            if is_filler(page) {
+        while !pages.is_empty() {
+            if self.extent.is_empty()
+                && let Some((whole, rest)) = pages.split_first_chunk::<EXTENT_SIZE>()
+            {
+                self.place(whole)?;
+                pages = rest;
                 continue;
             }
-            let id = page_id(page);
-            self.note_extent(id);
-            if let Some(target) = self.pages {
-                let fits =
-                    target.database().file(id.file).is_some_and(|file| id.page < file.page_count());
-                if !fits {
-                    return Err(Refused::Messages(Message::new(3241, &[&self.name]).into()));
-                }
-                target
-                    .write_page(id, page)
-                    .map_err(|error| Refused::Messages(self.context.storage_failed(&error)))?;
+            let (now, rest) = pages.split_at(pages.len().min(EXTENT_SIZE - self.extent.len()));
+            self.extent.extend_from_slice(now);
+            pages = rest;
+            if self.extent.len() == EXTENT_SIZE {
+                let extent = std::mem::take(&mut self.extent);
+                self.place(&extent)?;
+                self.extent = extent;
+                self.extent.clear();
             }
         }
         Ok(())
@@ -185,11 +193,31 @@ impl Events for Taker<'_> {
 }
 
 impl Taker<'_> {
-    fn note_extent(&mut self, id: PageId) {
-        let extent = ExtentId { file: id.file, extent: id.page / EXTENT_PAGES as u32 };
-        if self.brought.extents.last() != Some(&extent) {
-            self.brought.extents.push(extent);
+    /// Writes an extent where its pages say that it belongs. Pages that were never written say
+    /// nothing: they belong beside the others.
+    fn place(&mut self, extent: &[u8]) -> Result<(), Refused> {
+        let pages = extent.as_chunks::<PAGE_SIZE>().0;
+        let mut places = pages.iter().enumerate().filter_map(|(index, page)| {
+            let id = page_id(page);
+            let own = PageHeader::VERSION.read(page) == 1 && !is_filler(page) && id.file > 0;
+            let own = own && id.page as usize % EXTENT_PAGES == index;
+            own.then(|| ExtentId { file: id.file, extent: id.page / EXTENT_PAGES as u32 })
+        });
+        // Filler has no page of its own.
+        let Some(id) = places.next() else { return Ok(()) };
+        let agree = places.all(|other| other == id);
+        let end = id.first_page().page.saturating_add(EXTENT_PAGES as u32);
+        let file = self.pages.map(|target| target.database().file(id.file));
+        let fits = file.is_none_or(|file| file.is_some_and(|file| end <= file.page_count()));
+        if !agree || !fits {
+            return Err(Refused::Messages(Message::new(3241, &[&self.name]).into()));
         }
+        self.brought.extents.push(id);
+        if let Some(target) = self.pages {
+            let written = target.write_extent(id, extent);
+            written.map_err(|error| Refused::Messages(self.context.storage_failed(&error)))?;
+        }
+        Ok(())
     }
 
     /// SQL Server's messages about a stream.
@@ -242,6 +270,7 @@ impl<'j> FamilySink<'j> {
                 pages: None,
                 log: None,
                 carry: Vec::new(),
+                extent: Vec::new(),
                 brought: Brought::default(),
                 failed: None,
                 continue_after_error,

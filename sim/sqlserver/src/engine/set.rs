@@ -109,6 +109,10 @@ impl SetWriter<'_> {
             .set(Scin::FAMILY_GUID, database.family)
             .set(Scin::RECOVERY_FORK, facts.fork)
             .set(Scin::FIRST_RECOVERY_FORK, if forked { facts.first_fork } else { Uuid::nil() });
+        if forked {
+            // The path forked where the log of this set begins.
+            set.set(Scin::FORK_POINT_LSN, facts.first);
+        }
         let simple = database.recovery_model == RecoveryModel::Simple;
         set.set(Scin::DATABASE_OPTIONS, if simple { SIMPLE } else { 0 });
         if let (Some(base), true) = (facts.base, facts.kind != SetKind::Full) {

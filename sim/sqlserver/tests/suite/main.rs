@@ -2,6 +2,7 @@
 
 mod chains;
 mod devices;
+mod golden;
 mod server;
 mod statements;
 mod written;

@@ -43,7 +43,7 @@ impl Fixture {
     }
 
     /// Numbers of the messages, without those of success.
-    fn errors(&mut self, batch: &str) -> Vec<u32> {
+    pub(crate) fn errors(&mut self, batch: &str) -> Vec<u32> {
         let number = |line: &String| line.split(':').next()?.parse().ok();
         let quiet = [3014, 4035, 3211, 5701];
         self.run(batch).iter().filter_map(number).filter(|n| !quiet.contains(n)).collect()
