@@ -92,6 +92,29 @@ fn the_client_dies(
     nothing_left(&scene);
 }
 
+// Catches: the same in the other direction, where Reads are under way.
+#[rstest]
+#[case::server_dies("", "{at: {command: read, nth: 9}, do: kill}")]
+#[case::client_dies("--kill-at received:9", "{at: {command: write}, do: kill}")]
+#[case::client_dies_with_data("--kill-at executed:9", "{at: {command: write}, do: kill}")]
+fn either_dies_in_a_restore(#[case] mishap: &str, #[case] fault: &str) {
+    let scene = Scene::new();
+    let stored = scene.file("stored", &vec![5; 1_300_000]);
+    let mut command = scene.vdisim("client restore --set s --file");
+    command.arg(stored).args(mishap.split_whitespace());
+    let client = scene.start(command);
+    let mut command = scene.vdisim("restore --set s --raw --maxtransfersize 65536 --fault");
+    command.arg(fault);
+    let server = scene.run(command);
+    let (dead, left) = match mishap.is_empty() {
+        true => (server, client.wait()),
+        false => (client.wait(), server),
+    };
+    was_killed(&dead);
+    left.expect(1);
+    nothing_left(&scene);
+}
+
 // Catches: a set of a dead client that a server takes up, or that the next Create trips over.
 #[test]
 fn the_client_dies_before_there_is_a_server() {

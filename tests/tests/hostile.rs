@@ -120,8 +120,8 @@ fn a_scribbled_control_segment_is_an_error(#[values(1, 2, 3, 4, 5, 6, 7, 8)] see
 }
 
 // Catches: reading a segment of another version as if it were ours, and not saying so.
-#[test]
-fn another_layout_version_is_named() {
+#[rstest]
+fn another_layout_version_is_named(#[values(0, 999)] version: u32) {
     let scene = Scene::new();
     let mut command = scene.vdisim("client backup --set s --stall-at created --file");
     command.arg(scene.path("stored"));
@@ -130,8 +130,11 @@ fn another_layout_version_is_named() {
     // Behind the eight bytes of the magic number.
     let mut file = File::options().write(true).open(control).unwrap();
     file.seek(SeekFrom::Start(8)).unwrap();
-    file.write_all(&999u32.to_ne_bytes()).unwrap();
-    scene.run(scene.vdisim("backup --set s --size 1 --wait 5")).expect(3).says("version 999");
+    file.write_all(&version.to_ne_bytes()).unwrap();
+    scene
+        .run(scene.vdisim("backup --set s --size 1 --wait 5"))
+        .expect(3)
+        .says(&format!("version {version}"));
     drop(client);
 }
 

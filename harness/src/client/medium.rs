@@ -291,3 +291,84 @@ fn read_marks(path: &Path) -> io::Result<Vec<u64>> {
     let marks: Option<Vec<u64>> = lines.lines().map(|line| line.parse().ok()).collect();
     marks.filter(|marks| marks.is_sorted()).ok_or_else(senseless)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::ClientError;
+    use super::*;
+
+    struct Nowhere;
+
+    impl Mover for Nowhere {
+        fn store(&mut self, _: &Command, _: u64) -> Result<(), MoveError> {
+            Ok(())
+        }
+
+        fn fetch(&mut self, _: &Command, _: u64, _: u64) -> Result<u64, MoveError> {
+            Ok(0)
+        }
+
+        fn settle(&mut self, _: Option<u64>) -> Result<(), MoveError> {
+            Ok(())
+        }
+
+        fn finish(self: Box<Self>) -> Result<(), ClientError> {
+            Ok(())
+        }
+    }
+
+    /// A tape of blocks of 512 bytes with marks behind the 4th and the 6th.
+    fn tape(folder: &Path) -> Medium {
+        let config = VdConfig {
+            features: Features::LIKE_TAPE.bits(),
+            block_size: 512,
+            ..VdConfig::default()
+        };
+        let path = folder.join("tape");
+        fs::write(folder.join("tape.marks"), "2048\n3072\n").unwrap();
+        Medium::new(Operation::Restore, &config, &path, Box::new(Nowhere)).unwrap()
+    }
+
+    // Catches: a head on the wrong side of a mark, and moves beyond the ends that succeed.
+    #[test]
+    fn a_tape_winds_over_blocks_and_marks() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tape = tape(folder.path());
+        let marks = CommandCode::SKIP_MARKS;
+        let blocks = CommandCode::SKIP_BLOCKS;
+        let mark_met = CompletionCode::ERROR_FILEMARK_DETECTED;
+        let success = CompletionCode::ERROR_SUCCESS;
+        for (code, count, answer, head, passed) in [
+            (blocks, 3, success, 1536, 0),
+            (blocks, 2, mark_met, 2048, 1),
+            (blocks, 1, success, 2560, 1),
+            (blocks, -2, mark_met, 2048, 0),
+            (marks, 2, success, 3072, 2),
+            (marks, -1, success, 3072, 1),
+            (marks, 2, CompletionCode::ERROR_NO_DATA_DETECTED, 3072, 2),
+            (marks, -3, CompletionCode::ERROR_BEGINNING_OF_MEDIA, 0, 0),
+            (blocks, -1, CompletionCode::ERROR_BEGINNING_OF_MEDIA, 0, 0),
+        ] {
+            assert_eq!(tape.wind(code, count).code, answer, "{code} {count}");
+            assert_eq!((tape.head, tape.passed), (head, passed), "{code} {count}");
+        }
+    }
+
+    // Catches: addresses that do not lead back to where they were told.
+    #[test]
+    fn a_tape_finds_every_place_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tape = tape(folder.path());
+        let places = [(0, 0), (1536, 0), (2048, 1), (2560, 1), (3072, 2), (4096, 2)];
+        let mut addresses = Vec::new();
+        for (head, passed) in places {
+            (tape.head, tape.passed) = (head, passed);
+            addresses.push(tape.at_position().position);
+        }
+        assert!(addresses.is_sorted_by(|a, b| a < b), "{addresses:?}");
+        for (place, address) in places.into_iter().zip(addresses) {
+            assert_eq!(tape.set_position(address, 0).position, address);
+            assert_eq!((tape.head, tape.passed), place);
+        }
+    }
+}

@@ -8,12 +8,12 @@ use fake_sqlserver::transfer::{FileSource, SeededBytes, SeededSource, Source, So
 use serde_json::json;
 use vdi_protocol::Direction;
 
-use super::statement::{Options, file_per_device};
+use super::statement::{Options, file_per_device, presets_help};
 use crate::exit::Failure;
 use crate::progress::Progress;
 
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("what").required(true))]
+#[command(group = ArgGroup::new("what").required(true), after_help = presets_help())]
 pub(super) struct Arguments {
     #[command(flatten)]
     options: Options,

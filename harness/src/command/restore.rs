@@ -12,12 +12,12 @@ use vdi_device::encode_name;
 use vdi_protocol::Direction;
 
 use super::output;
-use super::statement::{Options, file_per_device};
+use super::statement::{Options, file_per_device, presets_help};
 use crate::exit::Failure;
 use crate::progress::Progress;
 
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("what").required(true).multiple(true))]
+#[command(group = ArgGroup::new("what").required(true).multiple(true), after_help = presets_help())]
 pub(super) struct Arguments {
     #[command(flatten)]
     options: Options,

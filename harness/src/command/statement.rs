@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use fake_sqlserver::transfer::{
-    FaultPlan, Message, Observer, Session, SetName, Statement, Summary, TransferError,
+    FaultPlan, Message, Observer, PRESETS, Preset, Session, SetName, Statement, Summary,
+    TransferError,
 };
 use serde_json::{Value, json};
 use vdi_device::Environment;
@@ -17,6 +18,13 @@ use super::output;
 use crate::exit::Failure;
 use crate::progress::{Everybody, Progress};
 use crate::trace::Trace;
+
+/// The presets of `--fault`, for the end of the help.
+pub(super) fn presets_help() -> String {
+    let preset = |preset: &Preset| format!("  {:22}{}", preset.name, preset.about);
+    let lines: Vec<_> = PRESETS.iter().map(preset).collect();
+    format!("Presets of --fault:\n{}", lines.join("\n"))
+}
 
 /// Which set, which devices, which SQL Server.
 #[derive(Args, Debug)]
@@ -100,7 +108,7 @@ impl Options {
             Environment::from_process().map_err(|error| Failure::Usage(format!("{error}.")))?;
         let faults = match &self.fault {
             Some(given) => {
-                FaultPlan::load(given).map_err(|error| Failure::Usage(format!("{error}.")))?
+                FaultPlan::load(given).map_err(|error| Failure::Usage(error.to_string()))?
             }
             None => FaultPlan::default(),
         };

@@ -22,7 +22,14 @@ pub(super) fn examine(environment: &Environment, remove: bool) -> Vec<Finding> {
         Err(error) => findings.push(Finding::new("sets", Level::Bad, format!("{error}."))),
     }
     match leftovers(backend, namespace) {
-        Ok(left) => findings.extend(left.iter().map(|leftover| dead(leftover, remove))),
+        Ok(left) => {
+            findings.extend(left.iter().map(|leftover| dead(leftover, remove)));
+            if let Some(last) = findings.last_mut().filter(|_| !left.is_empty() && !remove) {
+                last.remedy = Some(
+                    "Run `vdisim doctor --clean`, or create a set of the same name.".to_owned(),
+                );
+            }
+        }
         Err(error) => findings.push(Finding::new("leftovers", Level::Bad, format!("{error}."))),
     }
     if let Ok(objects) = list_objects(backend, "") {
@@ -66,8 +73,7 @@ fn dead(leftover: &Leftover, remove: bool) -> Finding {
     let bytes: u64 = leftover.objects.iter().map(|object| object.len).sum();
     let what = format!("{} ({} KiB), left by killed processes", names.join(", "), bytes / 1024);
     if !remove {
-        return Finding::new("leftovers", Level::Warning, format!("{what}."))
-            .remedy("Run `vdisim doctor --clean`, or create a set of the same name.");
+        return Finding::new("leftovers", Level::Warning, format!("{what}."));
     }
     match clean(leftover) {
         Ok(()) => Finding::new("leftovers", Level::Good, format!("removed {what}.")),

@@ -150,13 +150,13 @@ pub const PRESETS: &[Preset] = &[
 #[derive(Debug, thiserror::Error)]
 pub enum FaultError {
     /// It is neither a file nor a preset.
-    #[error("there is no fault file and no preset '{name}'; the presets are {}", preset_names())]
+    #[error("there is no fault file and no preset '{name}'; the presets are {}.", preset_names())]
     Unknown {
         /// What was given.
         name: String,
     },
     /// The file cannot be read.
-    #[error("the fault file {path} cannot be read: {error}")]
+    #[error("the fault file {path} cannot be read: {error}.")]
     File {
         /// The file.
         path: String,
@@ -164,7 +164,7 @@ pub enum FaultError {
         error: std::io::Error,
     },
     /// It is not written as it must be.
-    #[error("the fault plan {name} cannot be understood: {error}")]
+    #[error("the fault plan {name} cannot be understood:\n{error}")]
     Syntax {
         /// Where it stands.
         name: String,
@@ -174,7 +174,7 @@ pub enum FaultError {
     /// A fault of a set at a time when there is none.
     #[error(
         "the fault plan {name} says {action} at the stage `started`, when there is no set yet; use \
-         kill, stall or delay there"
+         kill, stall or delay there."
     )]
     TooEarly {
         /// Where it stands.
@@ -185,7 +185,7 @@ pub enum FaultError {
     /// A place that is both or neither.
     #[error(
         "the fault plan {name} has a place with `stage` and a device or command; give the one or \
-         the other"
+         the other."
     )]
     Place {
         /// Where it stands.

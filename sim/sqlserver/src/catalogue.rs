@@ -1,0 +1,28 @@
+//! The server's databases: names, files, pages, log, history, and the rules of restoring.
+//!
+//! A database's pages are generated from a seed, or lie in files of the data folder. Its log holds
+//! records of this server's own: which page was changed to what. The log is what makes chains of
+//! full, differential and log backups restore to a certain state, so its sequence numbers follow
+//! SQL Server's rules.
+
+mod database;
+mod default;
+mod history;
+mod log;
+mod lsn_text;
+mod pages;
+mod restore_rules;
+mod storage;
+mod store;
+
+pub use database::{
+    Access, BackupFacts, BackupOptions, ChangedExtent, Content, Database, DatabaseFile,
+    DatabaseState, DifferentialBase, FileKind, RecoveryModel, SetKind,
+};
+pub use default::{SyntheticDatabase, default_databases};
+pub use history::{BackupSetRow, History, MediaFamilyRow, RestoreRow};
+pub use log::{ChainPoint, Log, LogRecord, decode_log, encode_log};
+pub use pages::{GeneratedFile, PageChange, fill_data_page};
+pub use restore_rules::{Progress, check_base, check_next, check_target};
+pub use storage::{ExtentId, Pages, StorageError};
+pub use store::{Catalogue, Reservation, Server, StoreError};

@@ -1,0 +1,413 @@
+//! A database.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::civil::DateTime;
+use mtf::{EXTENT_PAGES, Lsn, PAGE_SIZE, PageId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::log::{ChainPoint, Log};
+use super::lsn_text;
+use super::pages::{GeneratedFile, PageChange, is_data_page, mix};
+use super::restore_rules::Progress;
+use crate::messages::Message;
+
+/// A database's recovery model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the model of that name")]
+pub enum RecoveryModel {
+    Full,
+    BulkLogged,
+    Simple,
+}
+
+impl RecoveryModel {
+    /// As catalogue views show it.
+    pub fn description(self) -> &'static str {
+        match self {
+            RecoveryModel::Full => "FULL",
+            RecoveryModel::BulkLogged => "BULK_LOGGED",
+            RecoveryModel::Simple => "SIMPLE",
+        }
+    }
+
+    /// As `sys.databases` numbers it.
+    pub fn number(self) -> u8 {
+        match self {
+            RecoveryModel::Full => 1,
+            RecoveryModel::BulkLogged => 2,
+            RecoveryModel::Simple => 3,
+        }
+    }
+}
+
+/// Whether a database can be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DatabaseState {
+    /// It can.
+    Online,
+    /// It waits for more backups.
+    Restoring(Progress),
+    /// It can be read, and waits for more backups: RESTORE … WITH STANDBY.
+    Standby(Progress),
+    /// ALTER DATABASE … SET OFFLINE.
+    Offline,
+}
+
+/// Who may use a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the mode of that name")]
+pub enum Access {
+    MultiUser,
+    SingleUser,
+    RestrictedUser,
+}
+
+/// What a file of a database is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "data and log")]
+pub enum FileKind {
+    Data,
+    Log,
+}
+
+/// Where the pages of a file come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// They are made.
+    Generated(GeneratedFile),
+    /// They stand in this file, each at its number times the page size.
+    Stored(PathBuf),
+    /// A log file: its records are in the catalogue.
+    Log,
+}
+
+/// A file of a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseFile {
+    /// Its id in the database.
+    pub id: u16,
+    /// Data or log.
+    pub kind: FileKind,
+    /// Its logical name.
+    pub logical_name: String,
+    /// Its path, as the server tells it.
+    pub physical_name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its GUID.
+    pub unique_id: Uuid,
+    /// Its pages.
+    pub content: Content,
+}
+
+impl DatabaseFile {
+    /// Pages that it has room for.
+    pub fn page_count(&self) -> u32 {
+        u32::try_from(self.size / PAGE_SIZE as u64).unwrap_or(u32::MAX)
+    }
+}
+
+/// The full backup that differential backups refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DifferentialBase {
+    /// Its checkpoint.
+    #[serde(with = "lsn_text")]
+    pub lsn: Lsn,
+    /// Its GUID.
+    pub set: Uuid,
+    /// When it was made, local time.
+    pub time: DateTime,
+}
+
+/// A database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Database {
+    /// Its id.
+    pub id: u16,
+    /// Its name.
+    pub name: String,
+    /// When it was created, local time.
+    pub created: DateTime,
+    /// Its recovery model.
+    pub recovery_model: RecoveryModel,
+    /// Whether it can be used.
+    pub state: DatabaseState,
+    /// Who may use it.
+    pub access: Access,
+    /// READ_ONLY.
+    pub read_only: bool,
+    /// Its compatibility level.
+    pub compatibility_level: u8,
+    /// What all copies of it have in common.
+    pub family: Uuid,
+    /// Its recovery path.
+    pub fork: Uuid,
+    /// Its files, data files in the order of their ids, the log last.
+    pub files: Vec<DatabaseFile>,
+    /// Its log.
+    pub log: Log,
+    /// The last full backup that is no copy.
+    pub base: Option<DifferentialBase>,
+    /// Changed extents since the base, by file and number: where their last change stands.
+    pub changed: Vec<ChangedExtent>,
+}
+
+/// An extent that has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedExtent {
+    /// File.
+    pub file: u16,
+    /// Number in the file.
+    pub extent: u32,
+    /// Last change.
+    #[serde(with = "lsn_text")]
+    pub lsn: Lsn,
+}
+
+/// What a backup set holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the kind of that name")]
+pub enum SetKind {
+    Full,
+    Differential,
+    Log,
+}
+
+impl SetKind {
+    /// As `msdb.dbo.backupset` has it.
+    pub fn letter(self) -> char {
+        match self {
+            SetKind::Full => 'D',
+            SetKind::Differential => 'I',
+            SetKind::Log => 'L',
+        }
+    }
+}
+
+/// What decides about the log sequence numbers of a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackupOptions {
+    /// Full, differential or log.
+    pub kind: SetKind,
+    /// WITH COPY_ONLY.
+    pub copy_only: bool,
+    /// BACKUP LOG … WITH NORECOVERY or STANDBY: the database waits for backups afterwards.
+    pub tail: bool,
+}
+
+/// The log sequence numbers and identities of a backup set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupFacts {
+    /// Full, differential or log.
+    pub kind: SetKind,
+    /// WITH COPY_ONLY.
+    pub copy_only: bool,
+    /// GUID of the set.
+    pub set: Uuid,
+    /// Name of the database.
+    pub database: String,
+    /// What all copies of the database have in common.
+    pub family: Uuid,
+    /// Its recovery path where the set starts.
+    pub first_fork: Uuid,
+    /// And where it ends.
+    pub fork: Uuid,
+    /// First LSN.
+    pub first: Lsn,
+    /// Where the log of the set ends: the first record that is not in it.
+    pub last: Lsn,
+    /// The checkpoint.
+    pub checkpoint: Lsn,
+    /// Checkpoint of the last full backup; zero before the first.
+    pub database_backup: Lsn,
+    /// The base of a differential set; for a full set that is a copy, the base at that time.
+    pub base: Option<DifferentialBase>,
+}
+
+impl Database {
+    /// The file of this id.
+    pub fn file(&self, id: u16) -> Option<&DatabaseFile> {
+        self.files.iter().find(|file| file.id == id)
+    }
+
+    /// Its data files.
+    pub fn data_files(&self) -> impl Iterator<Item = &DatabaseFile> {
+        self.files.iter().filter(|file| file.kind == FileKind::Data)
+    }
+
+    /// Checks that a backup can be made, and says what will be in it. The checkpoint is written
+    /// to the log here; nothing else changes before [`Self::finish_backup`].
+    ///
+    /// # Errors
+    ///
+    /// SQL Server's message why not.
+    pub fn begin_backup(
+        &mut self,
+        options: BackupOptions,
+        set: Uuid,
+    ) -> Result<BackupFacts, Message> {
+        self.check_backup(options)?;
+        let old_checkpoint = self.log.checkpoint;
+        let (first, first_fork, checkpoint) = match (options.kind, self.log.chain) {
+            (SetKind::Log, Some(chain)) => (chain.lsn, chain.fork, old_checkpoint),
+            _ => {
+                let checkpoint = self.log.write_checkpoint();
+                (checkpoint, self.fork, checkpoint)
+            }
+        };
+        Ok(BackupFacts {
+            kind: options.kind,
+            copy_only: options.copy_only,
+            set,
+            database: self.name.clone(),
+            family: self.family,
+            first_fork,
+            fork: self.fork,
+            first,
+            last: self.log.next,
+            checkpoint,
+            database_backup: self.base.map_or_else(Lsn::default, |base| base.lsn),
+            base: self.base,
+        })
+    }
+
+    fn check_backup(&self, options: BackupOptions) -> Result<(), Message> {
+        match self.state {
+            DatabaseState::Online => {}
+            DatabaseState::Standby(_) => return Err(Message::new(3036, &[&self.name])),
+            _ => return Err(Message::new(927, &[&self.name]).with_state(2)),
+        }
+        let is_master = self.name.eq_ignore_ascii_case("master");
+        match options.kind {
+            SetKind::Full => Ok(()),
+            _ if is_master => Err(Message::new(3024, &[])),
+            SetKind::Differential if self.base.is_none() => Err(Message::new(3035, &[&self.name])),
+            SetKind::Differential => Ok(()),
+            SetKind::Log if self.recovery_model == RecoveryModel::Simple => {
+                Err(Message::new(4208, &[&"BACKUP LOG"]))
+            }
+            SetKind::Log if self.log.chain.is_none() => Err(Message::new(4214, &[])),
+            SetKind::Log => Ok(()),
+        }
+    }
+
+    /// Notes down that the backup is safe: the differential base, the log chain and the log that
+    /// is no longer needed.
+    pub fn finish_backup(&mut self, facts: &BackupFacts, tail: bool, time: DateTime) {
+        let simple = self.recovery_model == RecoveryModel::Simple;
+        match facts.kind {
+            SetKind::Full if !facts.copy_only => {
+                self.base = Some(DifferentialBase { lsn: facts.checkpoint, set: facts.set, time });
+                self.changed.retain(|extent| extent.lsn >= facts.checkpoint);
+                if !simple && self.log.chain.is_none() {
+                    self.log.truncate(facts.first);
+                    self.log.chain = Some(ChainPoint { lsn: facts.first, fork: facts.fork });
+                }
+            }
+            SetKind::Log if !facts.copy_only => {
+                self.log.chain = Some(ChainPoint { lsn: facts.last, fork: facts.fork });
+                self.log.truncate(facts.last);
+            }
+            _ => {}
+        }
+        if simple {
+            self.log.chain = None;
+            self.log.truncate(facts.last);
+        }
+        if tail {
+            self.state = DatabaseState::Restoring(Progress {
+                redo: facts.last,
+                base: self.base,
+                fork: self.fork,
+            });
+        }
+    }
+
+    /// Changes `count` data pages, chosen by `seed`, and writes the log of it. What stands in files
+    /// is changed by whoever has them open: the records say how.
+    ///
+    /// # Errors
+    ///
+    /// SQL Server's message if the database cannot be written to.
+    pub fn change(
+        &mut self,
+        count: u32,
+        seed: u64,
+        time: DateTime,
+    ) -> Result<Vec<(PageId, PageChange)>, Message> {
+        match self.state {
+            DatabaseState::Online => {}
+            _ => return Err(Message::new(927, &[&self.name]).with_state(2)),
+        }
+        let Some(file) = self.data_files().next() else { return Ok(Vec::new()) };
+        let (id, pages) = (file.id, usable_pages(file));
+        let chosen =
+            (0..u64::from(count)).map(|n| mix(seed.wrapping_mul(0x9e37_79b9).wrapping_add(n)));
+        let changes: Vec<_> = chosen
+            .map(|number| (PageId { file: id, page: (number % u64::from(pages)) as u32 }, number))
+            .filter(|(page, _)| is_data_page(*page))
+            .collect();
+        let places = self.log.append(time, changes.iter().copied());
+        let changed: Vec<_> = changes
+            .into_iter()
+            .zip(places)
+            .map(|((id, seed), lsn)| (id, PageChange { seed, lsn }))
+            .collect();
+        self.apply(&changed);
+        if self.recovery_model == RecoveryModel::Simple {
+            self.log.write_checkpoint();
+            self.log.truncate(self.log.next);
+        }
+        Ok(changed)
+    }
+
+    /// Takes changes over into the content and the map of changed extents.
+    pub fn apply(&mut self, changes: &[(PageId, PageChange)]) {
+        let mut extents: BTreeMap<(u16, u32), Lsn> =
+            self.changed.iter().map(|extent| ((extent.file, extent.extent), extent.lsn)).collect();
+        for (id, change) in changes {
+            extents.insert((id.file, id.page / EXTENT_PAGES as u32), change.lsn);
+            let file = self.files.iter_mut().find(|file| file.id == id.file);
+            if let Some(Content::Generated(generated)) = file.map(|file| &mut file.content) {
+                generated.changes.insert(id.page, *change);
+            }
+        }
+        self.changed = extents
+            .into_iter()
+            .map(|((file, extent), lsn)| ChangedExtent { file, extent, lsn })
+            .collect();
+    }
+
+    /// Whether there is log that no backup holds, so that overwriting the database loses work.
+    pub fn has_unsaved_log(&self) -> bool {
+        self.log
+            .chain
+            .is_some_and(|chain| self.log.records.iter().any(|record| record.lsn >= chain.lsn))
+    }
+
+    /// Makes a restored database usable. It starts a recovery path of its own.
+    pub fn recover(&mut self) {
+        if let DatabaseState::Restoring(progress) | DatabaseState::Standby(progress) = &self.state {
+            let Progress { redo, base, fork } = *progress;
+            self.base = base;
+            self.log = Log { next: redo, checkpoint: redo, chain: None, records: Vec::new() };
+            self.log.write_checkpoint();
+            if self.recovery_model != RecoveryModel::Simple {
+                self.log.chain = Some(ChainPoint { lsn: redo, fork });
+            }
+            self.fork = Uuid::new_v4();
+        }
+        self.state = DatabaseState::Online;
+    }
+}
+
+/// Pages among which changes are chosen.
+fn usable_pages(file: &DatabaseFile) -> u32 {
+    match &file.content {
+        Content::Generated(generated) => generated.used_pages.max(1),
+        _ => file.page_count().max(1),
+    }
+}

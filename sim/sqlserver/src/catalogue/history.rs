@@ -1,0 +1,97 @@
+//! What was backed up and restored, as msdb keeps it.
+
+use jiff::civil::DateTime;
+use mtf::Lsn;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::database::{RecoveryModel, SetKind};
+use super::lsn_text;
+
+/// The history of backups and restores.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Backup sets, oldest first.
+    pub backup_sets: Vec<BackupSetRow>,
+    /// Restores, oldest first.
+    pub restores: Vec<RestoreRow>,
+}
+
+/// A backup set, as in `msdb.dbo.backupset`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackupSetRow {
+    /// Number of the set.
+    pub id: i32,
+    /// Its GUID.
+    pub guid: Uuid,
+    /// GUID of the media set.
+    pub media_set: Uuid,
+    /// Name of the set.
+    pub name: Option<String>,
+    /// Its description.
+    pub description: Option<String>,
+    /// Who made it.
+    pub user: String,
+    /// Name of the database.
+    pub database: String,
+    /// What it holds.
+    pub kind: SetKind,
+    /// Recovery model of the database.
+    pub recovery_model: RecoveryModel,
+    /// WITH COPY_ONLY.
+    pub copy_only: bool,
+    /// WITH CHECKSUM.
+    pub checksums: bool,
+    /// WITH SNAPSHOT.
+    pub snapshot: bool,
+    /// First LSN.
+    #[serde(with = "lsn_text")]
+    pub first_lsn: Lsn,
+    /// Last LSN.
+    #[serde(with = "lsn_text")]
+    pub last_lsn: Lsn,
+    /// LSN of the checkpoint.
+    #[serde(with = "lsn_text")]
+    pub checkpoint_lsn: Lsn,
+    /// Checkpoint LSN of the last full backup.
+    #[serde(with = "lsn_text")]
+    pub database_backup_lsn: Lsn,
+    /// When it started, local time.
+    pub started: DateTime,
+    /// When it finished.
+    pub finished: DateTime,
+    /// When the database was created.
+    pub database_created: DateTime,
+    /// Bytes.
+    pub size: u64,
+    /// Where it went.
+    pub families: Vec<MediaFamilyRow>,
+}
+
+/// A device of a backup, as in `msdb.dbo.backupmediafamily`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MediaFamilyRow {
+    /// 2 disk, 5 tape, 7 virtual device.
+    pub device_type: u8,
+    /// Name of the device.
+    pub device: String,
+}
+
+/// A restore, as in `msdb.dbo.restorehistory`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RestoreRow {
+    /// When it finished, local time.
+    pub finished: DateTime,
+    /// The database restored to.
+    pub database: String,
+    /// Who did it.
+    pub user: String,
+    /// The backup set, if this server knows it.
+    pub backup_set: Option<i32>,
+    /// What was restored.
+    pub kind: SetKind,
+    /// WITH REPLACE.
+    pub replace: bool,
+    /// Whether the database was recovered.
+    pub recovery: bool,
+}

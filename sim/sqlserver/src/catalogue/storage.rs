@@ -1,0 +1,239 @@
+//! The pages of a database: read for backups, written by restores and changes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use mtf::{EXTENT_PAGES, EXTENT_SIZE, PAGE_SIZE, PageId, stamp_page};
+
+use super::database::{Content, Database, FileKind};
+use super::pages::{
+    PageChange, clear_bits, fill_data_page, fill_map, gam_pages, is_differential_map,
+};
+
+/// An extent of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExtentId {
+    /// File.
+    pub file: u16,
+    /// Number in the file.
+    pub extent: u32,
+}
+
+impl ExtentId {
+    /// Its first page.
+    pub fn first_page(self) -> PageId {
+        PageId { file: self.file, page: self.extent * EXTENT_PAGES as u32 }
+    }
+}
+
+/// A file of pages that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}; look at the file and the disk it is on", .path.display())]
+pub struct StorageError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub error: io::Error,
+}
+
+/// The pages of a database as it was when this was made.
+#[derive(Debug)]
+pub struct Pages {
+    database: Database,
+    changed: BTreeSet<ExtentId>,
+    files: HashMap<u16, (PathBuf, File)>,
+}
+
+impl Pages {
+    /// Opens the files of a database.
+    ///
+    /// # Errors
+    ///
+    /// The file that could not be opened.
+    pub fn open(database: &Database) -> Result<Pages, StorageError> {
+        let mut files = HashMap::new();
+        for file in &database.files {
+            if let Content::Stored(path) = &file.content {
+                let opened = File::options().read(true).write(true).open(path);
+                let opened = opened.map_err(|error| StorageError { path: path.clone(), error })?;
+                files.insert(file.id, (path.clone(), opened));
+            }
+        }
+        let changed = database
+            .changed
+            .iter()
+            .map(|changed| ExtentId { file: changed.file, extent: changed.extent })
+            .collect();
+        Ok(Pages { database: database.clone(), changed, files })
+    }
+
+    /// Reads an extent: the pages as they stand in the file.
+    ///
+    /// # Errors
+    ///
+    /// The file that could not be read.
+    pub fn read_extent(
+        &self,
+        id: ExtentId,
+        bytes: &mut [u8; EXTENT_SIZE],
+    ) -> Result<(), StorageError> {
+        if let Some((path, file)) = self.files.get(&id.file) {
+            let at = u64::from(id.extent) * EXTENT_SIZE as u64;
+            read_at(path, file, bytes, at)?;
+        }
+        let generated = match self.database.file(id.file).map(|file| &file.content) {
+            Some(Content::Generated(generated)) => Some(generated),
+            _ => None,
+        };
+        let is_changed = |extent| self.changed.contains(&ExtentId { extent, ..id });
+        let first = id.first_page();
+        for (number, page) in bytes.as_chunks_mut::<PAGE_SIZE>().0.iter_mut().enumerate() {
+            let page_id = PageId { page: first.page + number as u32, ..first };
+            match generated {
+                Some(generated) => generated.fill(page, page_id, is_changed),
+                None if is_differential_map(page_id) => {
+                    fill_map(page, page_id, is_changed);
+                    stamp_page(page);
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The extents that a full backup holds: the allocated ones.
+    ///
+    /// # Errors
+    ///
+    /// The file whose allocation maps could not be read.
+    pub fn allocated(&self) -> Result<Vec<ExtentId>, StorageError> {
+        let mut extents = Vec::new();
+        for file in self.database.data_files() {
+            let count = file.page_count();
+            for map in gam_pages(count) {
+                let id = PageId { file: file.id, page: map };
+                let page = self.read_page(id)?;
+                let clear = clear_bits(&page, id, count);
+                extents.extend(clear.into_iter().map(|extent| ExtentId { file: file.id, extent }));
+            }
+        }
+        Ok(extents)
+    }
+
+    /// The extents that a differential backup holds: the first of each file, which has the maps,
+    /// and the changed ones.
+    pub fn differential(&self) -> Vec<ExtentId> {
+        let first = self.database.data_files().map(|file| ExtentId { file: file.id, extent: 0 });
+        let all: BTreeSet<_> = first.chain(self.changed.iter().copied()).collect();
+        all.into_iter().collect()
+    }
+
+    /// A page as it stands in the file.
+    ///
+    /// # Errors
+    ///
+    /// The file that could not be read.
+    pub fn read_page(&self, id: PageId) -> Result<Box<[u8; PAGE_SIZE]>, StorageError> {
+        let mut extent = Box::new([0; EXTENT_SIZE]);
+        let extent_id = ExtentId { file: id.file, extent: id.page / EXTENT_PAGES as u32 };
+        self.read_extent(extent_id, &mut extent)?;
+        let number = id.page as usize % EXTENT_PAGES;
+        Ok(Box::new(extent.as_chunks::<PAGE_SIZE>().0[number]))
+    }
+
+    /// Writes an extent into its file; those of generated files are not written.
+    ///
+    /// # Errors
+    ///
+    /// The file that could not be written.
+    pub fn write_extent(&self, id: ExtentId, bytes: &[u8]) -> Result<(), StorageError> {
+        self.write_at(id.file, bytes, u64::from(id.extent) * EXTENT_SIZE as u64)
+    }
+
+    fn write_at(&self, file: u16, bytes: &[u8], at: u64) -> Result<(), StorageError> {
+        let Some((path, file)) = self.files.get(&file) else { return Ok(()) };
+        let written = file.write_all_at(bytes, at);
+        written.map_err(|error| StorageError { path: path.clone(), error })
+    }
+
+    /// Writes what changes say into the files.
+    ///
+    /// # Errors
+    ///
+    /// The file that could not be written.
+    pub fn write_changes(&self, changes: &[(PageId, PageChange)]) -> Result<(), StorageError> {
+        let mut page = Box::new([0; PAGE_SIZE]);
+        for (id, change) in changes {
+            fill_data_page(&mut page, *id, change.seed, change.lsn);
+            self.write_at(id.file, &page[..], u64::from(id.page) * PAGE_SIZE as u64)?;
+        }
+        Ok(())
+    }
+
+    /// A sum over all pages of the data files, which tells whether two databases are the same page
+    /// for page.
+    ///
+    /// # Errors
+    ///
+    /// The file that could not be read.
+    pub fn digest(&self) -> Result<u64, StorageError> {
+        use std::hash::{DefaultHasher, Hasher};
+        let mut hasher = DefaultHasher::new();
+        let mut bytes = Box::new([0; EXTENT_SIZE]);
+        for id in self.allocated()? {
+            self.read_extent(id, &mut bytes)?;
+            hasher.write_u16(id.file);
+            hasher.write_u32(id.extent);
+            hasher.write(&bytes[..]);
+        }
+        Ok(hasher.finish())
+    }
+
+    /// The database these pages are of.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Makes the files of a restored database, empty.
+    ///
+    /// # Errors
+    ///
+    /// The file that could not be made.
+    pub fn create_files(database: &Database) -> Result<(), StorageError> {
+        for file in &database.files {
+            if let (Content::Stored(path), FileKind::Data) = (&file.content, file.kind) {
+                create(path, file.size)
+                    .map_err(|error| StorageError { path: path.clone(), error })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn create(path: &Path, size: u64) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    File::create(path)?.set_len(size)
+}
+
+/// What lies behind the end of the file reads as zeros.
+fn read_at(path: &Path, file: &File, bytes: &mut [u8], at: u64) -> Result<(), StorageError> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.read_at(&mut bytes[done..], at + done as u64) {
+            Ok(0) => {
+                bytes[done..].fill(0);
+                break;
+            }
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(StorageError { path: path.to_owned(), error }),
+        }
+    }
+    Ok(())
+}

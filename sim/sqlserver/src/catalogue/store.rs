@@ -1,0 +1,225 @@
+//! The catalogue on disk, shared by all servers of a data folder.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::database::Database;
+use super::default::default_databases;
+use super::history::History;
+
+/// Version of the file.
+const VERSION: u32 = 1;
+
+/// Everything the server keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Catalogue {
+    version: u32,
+    /// The databases, by id.
+    pub databases: Vec<Database>,
+    /// Backups and restores.
+    pub history: History,
+}
+
+impl Catalogue {
+    /// The catalogue of a new server.
+    pub fn new() -> Self {
+        let databases = default_databases();
+        Catalogue { version: VERSION, databases, history: History::default() }
+    }
+
+    /// The database of this name, in any case.
+    pub fn database(&self, name: &str) -> Option<&Database> {
+        self.databases.iter().find(|database| same_name(&database.name, name))
+    }
+
+    /// The same, to be changed.
+    pub fn database_mut(&mut self, name: &str) -> Option<&mut Database> {
+        self.databases.iter_mut().find(|database| same_name(&database.name, name))
+    }
+
+    /// Puts a database in, in the place of the one of the same name.
+    pub fn put(&mut self, database: Database) {
+        self.databases.retain(|old| !same_name(&old.name, &database.name));
+        self.databases.push(database);
+        self.databases.sort_by_key(|database| database.id);
+    }
+
+    /// The lowest id that no user database has.
+    pub fn free_id(&self) -> u16 {
+        let is_free = |id: &u16| self.databases.iter().all(|database| database.id != *id);
+        (5..).find(is_free).unwrap_or(u16::MAX)
+    }
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Catalogue::new()
+    }
+}
+
+/// Names are compared without regard to case.
+fn same_name(left: &str, right: &str) -> bool {
+    left.to_lowercase() == right.to_lowercase()
+}
+
+/// The catalogue's file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system refused.
+    #[error("{}: {error}; see that the data folder can be written to", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// Its content is no catalogue.
+    #[error(
+        "{}: {error}; the file was damaged or written by another version: move it away to start \
+         with a new server",
+        .path.display()
+    )]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: serde_json::Error,
+    },
+    /// Its version is another one.
+    #[error(
+        "{}: the catalogue has version {found} and not {VERSION}; move it away to start with a \
+         new server",
+        .path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+}
+
+/// A server's data folder. Several processes may use it at once: every access reads the file, and
+/// every change is made under a lock and replaces it in one step.
+#[derive(Debug)]
+pub struct Server {
+    folder: PathBuf,
+    here: Mutex<()>,
+    /// Databases whose pages are being backed up or restored, in lower case.
+    reserved: Mutex<HashSet<String>>,
+}
+
+/// The sole right to back up or restore the pages of a database, until it is dropped.
+#[derive(Debug)]
+pub struct Reservation<'s> {
+    server: &'s Server,
+    name: String,
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.server.reserved().remove(&self.name);
+    }
+}
+
+impl Server {
+    /// The server that keeps its data in `folder`, which is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// A folder that cannot be made, or a catalogue in it that cannot be read.
+    pub fn open(folder: &Path) -> Result<Server, StoreError> {
+        fs::create_dir_all(folder)
+            .map_err(|error| StoreError::Io { path: folder.to_owned(), error })?;
+        let server =
+            Server { folder: folder.to_owned(), here: Mutex::new(()), reserved: Mutex::default() };
+        server.read()?;
+        Ok(server)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Takes the sole right to a database; none if another statement of this process has it.
+    pub fn reserve(&self, name: &str) -> Option<Reservation<'_>> {
+        let name = name.to_lowercase();
+        let is_new = self.reserved().insert(name.clone());
+        is_new.then_some(Reservation { server: self, name })
+    }
+
+    /// Whether somebody has the sole right to a database.
+    pub fn is_reserved(&self, name: &str) -> bool {
+        self.reserved().contains(&name.to_lowercase())
+    }
+
+    fn reserved(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The catalogue as it is now.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read.
+    pub fn read(&self) -> Result<Catalogue, StoreError> {
+        let path = self.path();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Catalogue::new()),
+            Err(error) => return Err(StoreError::Io { path, error }),
+        };
+        let catalogue: Catalogue = serde_json::from_slice(&bytes)
+            .map_err(|error| StoreError::Content { path: path.clone(), error })?;
+        match catalogue.version {
+            VERSION => Ok(catalogue),
+            found => Err(StoreError::Version { path, found }),
+        }
+    }
+
+    /// Changes the catalogue; what `change` leaves after an error is not kept.
+    ///
+    /// # Errors
+    ///
+    /// The outer one: a file that cannot be read, locked or written. The inner one is `change`'s.
+    pub fn update<T, E>(
+        &self,
+        change: impl FnOnce(&mut Catalogue) -> Result<T, E>,
+    ) -> Result<Result<T, E>, StoreError> {
+        let _here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.folder.join("catalogue.lock");
+        let failed = |error| StoreError::Io { path: path.clone(), error };
+        let lock = File::create(&path).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let mut catalogue = self.read()?;
+        let result = change(&mut catalogue);
+        if result.is_ok() {
+            self.write(&catalogue)?;
+        }
+        Ok(result)
+    }
+
+    fn write(&self, catalogue: &Catalogue) -> Result<(), StoreError> {
+        let path = self.path();
+        let next = path.with_extension("next");
+        let write = || {
+            let mut file = File::create(&next)?;
+            file.write_all(&serde_json::to_vec(catalogue)?)?;
+            file.sync_data()?;
+            fs::rename(&next, &path)
+        };
+        write().map_err(|error| StoreError::Io { path: path.clone(), error })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("catalogue.json")
+    }
+}

@@ -1,0 +1,16 @@
+//! BACKUP and RESTORE themselves: from a database to streams of the Microsoft Tape Format, one a
+//! device, and back.
+
+mod backup;
+mod context;
+mod device;
+mod facts;
+mod family_sink;
+mod family_stream;
+mod inspect;
+mod restore;
+mod set;
+
+pub(crate) use backup::backup;
+pub(crate) use context::{Answer, Context};
+pub(crate) use restore::{remove_files, restore};

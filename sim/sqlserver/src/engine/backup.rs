@@ -1,0 +1,259 @@
+//! BACKUP.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+use mtf::EXTENT_PAGES;
+use uuid::Uuid;
+use vdi_protocol::Direction;
+
+use super::context::{Answer, Context, Progress, success};
+use super::device;
+use super::family_stream::{BackupJob, FamilyStream};
+use super::set::SetWriter;
+use crate::catalogue::{
+    BackupFacts, BackupSetRow, Database, ExtentId, MediaFamilyRow, Pages, SetKind,
+};
+use crate::messages::{Message, SeveralMessages};
+use crate::session::{BackupPlan, now};
+use crate::sql::DeviceKind;
+use crate::transfer::Source;
+
+/// Bytes of a block unless the statement says otherwise.
+const BLOCK_SIZE: u32 = 512;
+
+/// Executes a BACKUP. The catalogue notes it down, and the log is truncated, only after the last
+/// device has acknowledged everything.
+pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer, SeveralMessages> {
+    if plan.transfer.snapshot {
+        return Err(Message::new(3015, &[&"BACKUP ... WITH SNAPSHOT"]).into());
+    }
+    let server = &context.instance.server;
+    let _reserved = match plan.options.kind {
+        SetKind::Log => None,
+        _ => Some(server.reserve(&plan.database).ok_or_else(|| Message::new(3023, &[]))?),
+    };
+    let (database, facts) = context.instance.update(|catalogue| begin(catalogue, plan))?;
+    let pages = Pages::open(&database).map_err(|error| context.storage_failed(&error))?;
+    let extents = match plan.options.kind {
+        SetKind::Full => pages.allocated().map_err(|error| context.storage_failed(&error))?,
+        SetKind::Differential => pages.differential(),
+        SetKind::Log => Vec::new(),
+    };
+    let counts = counts(&extents);
+    let (started, clock, media_set) = (now(), Instant::now(), Uuid::new_v4());
+    let job = BackupJob {
+        context,
+        set: SetWriter {
+            plan,
+            database: &database,
+            facts: &facts,
+            profile: context.instance.profile,
+            server: &context.instance.name,
+            user: &context.login.name,
+            media_set,
+            started,
+            block_size: plan.transfer.block_size.unwrap_or(BLOCK_SIZE),
+            pages: &counts,
+        },
+        pages: &pages,
+        extents: &extents,
+        next: AtomicUsize::new(0),
+        progress: Progress::new((extents.len() * EXTENT_PAGES) as u64, plan.transfer.stats),
+        finished: started,
+        failed: Mutex::new(None),
+    };
+    let size = send(context, plan, &job)?;
+    let elapsed = clock.elapsed();
+    let row = history_row(&job, size);
+    context.instance.update(|catalogue| {
+        let missing = || Message::new(911, &[&plan.database]);
+        let database = catalogue.database_mut(&plan.database).ok_or_else(missing)?;
+        database.finish_backup(&facts, plan.options.tail, started);
+        let id = i32::try_from(catalogue.history.backup_sets.len() + 1).unwrap_or(i32::MAX);
+        catalogue.history.backup_sets.push(BackupSetRow { id, ..row });
+        Ok(())
+    })?;
+    log_success(context, &job);
+    Ok(Answer { messages: messages(&job, elapsed), rows: None })
+}
+
+fn begin(
+    catalogue: &mut crate::catalogue::Catalogue,
+    plan: &BackupPlan,
+) -> Result<(Database, BackupFacts), Message> {
+    if plan.database.eq_ignore_ascii_case("tempdb") {
+        return Err(Message::new(3147, &[]));
+    }
+    let missing = || Message::new(911, &[&plan.database]).with_state(11);
+    let database = catalogue.database_mut(&plan.database).ok_or_else(missing)?;
+    let facts = database.begin_backup(plan.options, Uuid::new_v4())?;
+    Ok((database.clone(), facts))
+}
+
+/// Pages of each file.
+fn counts(extents: &[ExtentId]) -> Vec<(u16, u64)> {
+    let mut counts = BTreeMap::new();
+    for extent in extents {
+        *counts.entry(extent.file).or_insert(0) += EXTENT_PAGES as u64;
+    }
+    counts.into_iter().collect()
+}
+
+/// Sends every family to its device. Returns the size of the backup in bytes.
+fn send(
+    context: &Context<'_>,
+    plan: &BackupPlan,
+    job: &BackupJob<'_>,
+) -> Result<u64, SeveralMessages> {
+    let other = |error: crate::transfer::SourceError| -> SeveralMessages {
+        let own = job.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        own.unwrap_or_else(|| {
+            let text = format!("The stream could not be made: {error}");
+            context.instance.log("Backup", Message::user(0, 16, 1, text));
+            Message::new(3270, &[]).into()
+        })
+    };
+    match plan.devices[0].kind {
+        DeviceKind::VirtualDevice => {
+            let set = device::attach(context, Direction::Backup, &plan.devices, &plan.transfer)?;
+            let (mut streams, size) = FamilyStream::all(job).map_err(other)?;
+            let sources = streams.iter_mut().map(|stream| stream as &mut dyn Source).collect();
+            match set.backup(sources) {
+                Ok(_) => Ok(size),
+                Err(error) => {
+                    let mut failed = device::transfer_failed(context, &error);
+                    let own = job.failed.lock();
+                    let own = own.unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                    failed.0.extend(own.into_iter().flat_map(|messages| messages.0));
+                    Err(failed)
+                }
+            }
+        }
+        DeviceKind::Disk => {
+            let (streams, size) = FamilyStream::all(job).map_err(other)?;
+            let mut files = Vec::new();
+            for device in &plan.devices {
+                files.push(device::create(context, device, plan.overwrite)?);
+            }
+            let mut buffer = vec![0; device::disk_transfer(&plan.transfer)];
+            for ((mut stream, mut file), device) in
+                streams.into_iter().zip(files).zip(&plan.devices)
+            {
+                loop {
+                    let count = stream.read(&mut buffer).map_err(other)?;
+                    if count == 0 {
+                        break;
+                    }
+                    device::write(device, &mut file, &buffer[..count])?;
+                }
+                device::sync(device, &file)?;
+            }
+            Ok(size)
+        }
+        DeviceKind::Tape | DeviceKind::Url => {
+            let error = std::io::Error::from(std::io::ErrorKind::NotFound);
+            let os_error = device::os_error(&error);
+            Err(Message::new(3201, &[&plan.devices[0].name, &os_error]).into())
+        }
+    }
+}
+
+fn history_row(job: &BackupJob<'_>, size: u64) -> BackupSetRow {
+    let SetWriter { plan, database, facts, user, media_set, started, .. } = &job.set;
+    let family = |device: &crate::session::DevicePlan| MediaFamilyRow {
+        device_type: match device.kind {
+            DeviceKind::Disk => 2,
+            DeviceKind::Tape => 5,
+            DeviceKind::VirtualDevice => 7,
+            DeviceKind::Url => 9,
+        },
+        device: device.name.clone(),
+    };
+    BackupSetRow {
+        id: 0,
+        guid: facts.set,
+        media_set: *media_set,
+        name: plan.name.clone(),
+        description: plan.description.clone(),
+        user: (*user).to_owned(),
+        database: database.name.clone(),
+        kind: facts.kind,
+        recovery_model: database.recovery_model,
+        copy_only: facts.copy_only,
+        checksums: plan.transfer.checksum,
+        snapshot: plan.transfer.snapshot,
+        first_lsn: facts.first,
+        last_lsn: facts.last,
+        checkpoint_lsn: facts.checkpoint,
+        database_backup_lsn: facts.database_backup,
+        started: *started,
+        finished: now(),
+        database_created: database.created,
+        size,
+        families: plan.devices.iter().map(family).collect(),
+    }
+}
+
+/// Pages of log in the backup.
+fn log_pages(job: &BackupJob<'_>) -> u64 {
+    job.log_bytes().div_ceil(mtf::PAGE_SIZE as u64)
+}
+
+/// 4035 for each file, then 3014.
+fn messages(job: &BackupJob<'_>, elapsed: Duration) -> Vec<Message> {
+    let database = job.set.database;
+    let processed =
+        |count: u64, file: &str| Message::new(4035, &[&count, &database.name, &file, &1]);
+    let mut messages = Vec::new();
+    let mut total = log_pages(job);
+    for (id, count) in job.set.pages {
+        if let Some(file) = database.file(*id) {
+            messages.push(processed(*count, &file.logical_name));
+            total += count;
+        }
+    }
+    for file in &database.files {
+        if file.kind == crate::catalogue::FileKind::Log {
+            messages.push(processed(log_pages(job), &file.logical_name));
+        }
+    }
+    let verb = match job.set.facts.kind {
+        SetKind::Full => "BACKUP DATABASE",
+        SetKind::Differential => "BACKUP DATABASE WITH DIFFERENTIAL",
+        SetKind::Log => "BACKUP LOG",
+    };
+    messages.push(success(verb, total, elapsed));
+    messages
+}
+
+/// 18264, 18265 or 18270.
+fn log_success(context: &Context<'_>, job: &BackupJob<'_>) {
+    let (database, facts) = (job.set.database, job.set.facts);
+    let date = database.created.strftime("%Y/%m/%d").to_string();
+    let time = database.created.strftime("%H:%M:%S").to_string();
+    let pages = job.set.pages.iter().map(|(_, count)| count).sum::<u64>() + log_pages(job);
+    let lsn = |lsn: mtf::Lsn| format!("{}:{}:{}", lsn.vlf, lsn.block, lsn.slot);
+    let (first, last) = (lsn(facts.first), lsn(facts.last));
+    let devices = &job.set.plan.devices;
+    let shown = |(index, device): (usize, &crate::session::DevicePlan)| {
+        format!("FILE={}, TYPE={}: {{'{}'}}", index + 1, device.kind.keyword(), device.name)
+    };
+    let list: Vec<_> = devices.iter().enumerate().map(shown).collect();
+    let (count, list, name) = (devices.len(), list.join(", "), &database.name);
+    let message = match facts.kind {
+        SetKind::Full => {
+            Message::new(18264, &[name, &date, &time, &pages, &first, &last, &count, &list])
+        }
+        SetKind::Log => Message::new(18265, &[name, &date, &time, &first, &last, &count, &list]),
+        SetKind::Differential => {
+            let full = lsn(facts.database_backup);
+            let arguments: [&dyn std::fmt::Display; 9] =
+                [name, &date, &time, &pages, &first, &last, &full, &count, &list];
+            Message::new(18270, &arguments)
+        }
+    };
+    context.instance.log("Backup", message);
+}

@@ -1,0 +1,76 @@
+//! The facts of a backup set between the catalogue and its records on the media.
+
+use jiff::civil::DateTime;
+use mtf::{Configuration, MediaDate, Record, Scin, Sfin, Sset};
+
+use crate::catalogue::{BackupFacts, DifferentialBase, SetKind};
+
+/// A time as the media has it.
+pub(super) fn media_date(time: DateTime) -> MediaDate {
+    let part = |part: i8| u8::try_from(part).unwrap_or(0);
+    let year = u16::try_from(time.year()).unwrap_or(0);
+    MediaDate::new(
+        year,
+        part(time.month()),
+        part(time.day()),
+        part(time.hour()),
+        part(time.minute()),
+        part(time.second()),
+    )
+    .unwrap_or(MediaDate::UNKNOWN)
+}
+
+/// A time of the media; none if it is unknown or no time.
+pub(super) fn date_time(date: MediaDate) -> Option<DateTime> {
+    let part = |part: u8| i8::try_from(part).ok();
+    DateTime::new(
+        i16::try_from(date.year()).ok()?,
+        part(date.month())?,
+        part(date.day())?,
+        part(date.hour())?,
+        part(date.minute())?,
+        part(date.second())?,
+        0,
+    )
+    .ok()
+}
+
+/// What a set's records say.
+pub(super) fn facts(set: &Record<Sset>, configuration: &Configuration) -> BackupFacts {
+    let scin = configuration.set();
+    let kind = match scin.get(Scin::BACKUP_TYPE) {
+        b'L' => SetKind::Log,
+        b'I' => SetKind::Differential,
+        _ => SetKind::Full,
+    };
+    let file_base = configuration
+        .files()
+        .find(|file| !file.is_log())
+        .map(|file| (file.get(Sfin::DIFFERENTIAL_BASE_LSN), file.get(Sfin::DIFFERENTIAL_BASE)));
+    let base = file_base.filter(|(_, set)| !set.is_nil()).map(|(lsn, set)| DifferentialBase {
+        lsn,
+        set,
+        time: DateTime::ZERO,
+    });
+    let fork = scin.get(Scin::RECOVERY_FORK);
+    let first = scin.get(Scin::FIRST_RECOVERY_FORK);
+    let fork_point = scin.get(Scin::FORK_POINT_LSN);
+    BackupFacts {
+        kind,
+        copy_only: scin.get(Scin::FLAGS) & Scin::COPY_ONLY != 0,
+        set: set.get(Sset::BACKUP_SET),
+        database: scin.text(Scin::DATABASE_NAME),
+        family: scin.get(Scin::FAMILY_GUID),
+        // A fork before the set's log is history: the set lies on one path.
+        first_fork: match !first.is_nil() && fork_point >= scin.get(Scin::FIRST_LSN) {
+            true => first,
+            false => fork,
+        },
+        fork,
+        first: scin.get(Scin::FIRST_LSN),
+        last: scin.get(Scin::LAST_LSN),
+        checkpoint: scin.get(Scin::CHECKPOINT_LSN),
+        database_backup: scin.get(Scin::DATABASE_BACKUP_LSN),
+        base,
+    }
+}

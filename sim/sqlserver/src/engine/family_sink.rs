@@ -1,0 +1,389 @@
+//! One family of a backup as it comes back.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use mtf::{
+    Block, Checks, Configuration, EXTENT_PAGES, EXTENT_SIZE, Events, Family, Mstl, MtfError,
+    PAGE_SIZE, PageHeader, Raid, Reader, Record, Sset, StreamHeader, Tape, is_filler, page_id,
+};
+use vdi_region::SharedSlice;
+
+use super::context::Context;
+use crate::catalogue::{ExtentId, LogRecord, Pages, decode_log};
+use crate::messages::{Message, SeveralMessages};
+use crate::transfer::{Ask, Sink, SinkError};
+
+/// Bytes of a block of log.
+const LOG_BLOCK: usize = 512;
+
+/// The head of a family: everything before its data.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    pub(super) tape: Record<Tape>,
+    pub(super) raid: Record<Raid>,
+    pub(super) set: Record<Sset>,
+    pub(super) configuration: Configuration,
+}
+
+impl Head {
+    pub(super) fn family(&self) -> Family {
+        Family::of(&self.tape, &self.raid, &self.set)
+    }
+}
+
+/// Decides about a family's head before any of its data is used.
+pub(super) trait Gate: Sync {
+    /// Where the pages go; none to check them only.
+    ///
+    /// # Errors
+    ///
+    /// The messages if the family cannot be used.
+    fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages>;
+}
+
+/// What a family has brought.
+#[derive(Debug, Default)]
+pub(super) struct Brought {
+    pub(super) records: Vec<LogRecord>,
+    pub(super) extents: Vec<ExtentId>,
+    pub(super) log_bytes: u64,
+    /// Whether there was log that this server did not write.
+    pub(super) foreign_log: bool,
+    pub(super) last: Option<Configuration>,
+}
+
+/// How much of a stream is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All of it.
+    Whole,
+    /// What stands before the data.
+    Head,
+}
+
+/// Takes the stream of one device.
+pub(super) struct FamilySink<'j> {
+    reader: Reader,
+    taker: Taker<'j>,
+    extent: Extent,
+    piece: Vec<u8>,
+}
+
+struct Taker<'j> {
+    context: &'j Context<'j>,
+    gate: &'j dyn Gate,
+    device: usize,
+    name: &'j str,
+    tape: Option<Record<Tape>>,
+    raid: Option<Record<Raid>>,
+    set: Option<Record<Sset>>,
+    head: OnceLock<Head>,
+    pages: Option<&'j Pages>,
+    log: Option<(u32, u32)>,
+    carry: Vec<u8>,
+    /// Pages of an extent that has not come whole.
+    extent: Vec<u8>,
+    brought: Brought,
+    failed: Option<SeveralMessages>,
+    continue_after_error: bool,
+}
+
+/// What stops a family: its messages.
+#[derive(Debug)]
+pub(super) enum Refused {
+    Stream(MtfError),
+    Messages(SeveralMessages),
+}
+
+impl From<MtfError> for Refused {
+    fn from(error: MtfError) -> Self {
+        Refused::Stream(error)
+    }
+}
+
+impl Events for Taker<'_> {
+    type Error = Refused;
+
+    fn block(&mut self, block: &Block, _: u64) -> Result<(), Refused> {
+        self.context.check_cancelled().map_err(|message| Refused::Messages(message.into()))?;
+        match block {
+            Block::Tape(tape) => self.tape = Some(tape.clone()),
+            Block::Sset(set) => self.set = Some(set.clone()),
+            Block::Mstl(log) => {
+                self.carry.clear();
+                self.brought.log_bytes = self.brought.log_bytes.saturating_add(log.log_size());
+                let start = log.get(Mstl::START).saturating_sub(log.get(Mstl::VLF_START));
+                let block = u32::try_from(start / LOG_BLOCK as u64).unwrap_or(0);
+                self.log = Some((log.get(Mstl::VLF_SEQUENCE), block));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn raid(&mut self, raid: &Record<Raid>) -> Result<(), Refused> {
+        self.raid = Some(raid.clone());
+        Ok(())
+    }
+
+    fn configuration(&mut self, configuration: &Configuration) -> Result<(), Refused> {
+        if self.head.get().is_some() {
+            self.brought.last = Some(configuration.clone());
+            return Ok(());
+        }
+        let (Some(tape), Some(raid), Some(set)) = (&self.tape, &self.raid, &self.set) else {
+            return Err(Refused::Messages(Message::new(3241, &[&self.name]).into()));
+        };
+        let head = Head {
+            tape: tape.clone(),
+            raid: raid.clone(),
+            set: set.clone(),
+            configuration: configuration.clone(),
+        };
+        self.pages = self.gate.admit(self.device, &head).map_err(Refused::Messages)?;
+        let _ = self.head.set(head);
+        Ok(())
+    }
+
+    fn stream(&mut self, _: &StreamHeader, _: u64) -> Result<(), Refused> {
+        self.extent.clear();
+        Ok(())
+    }
+
+    fn pages(&mut self, mut pages: &[u8]) -> Result<(), Refused> {
+        self.context.check_cancelled().map_err(|message| Refused::Messages(message.into()))?;
+        while !pages.is_empty() {
+            if self.extent.is_empty()
+                && let Some((whole, rest)) = pages.split_first_chunk::<EXTENT_SIZE>()
+            {
+                self.place(whole)?;
+                pages = rest;
+                continue;
+            }
+            let (now, rest) = pages.split_at(pages.len().min(EXTENT_SIZE - self.extent.len()));
+            self.extent.extend_from_slice(now);
+            pages = rest;
+            if self.extent.len() == EXTENT_SIZE {
+                let extent = std::mem::take(&mut self.extent);
+                self.place(&extent)?;
+                self.extent = extent;
+                self.extent.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        let Some((vlf, block)) = self.log else { return Ok(()) };
+        self.carry.extend_from_slice(bytes);
+        let whole = self.carry.len() / LOG_BLOCK * LOG_BLOCK;
+        let records = decode_log(&self.carry[..whole], vlf, block);
+        let has_bytes = self.carry[..whole].iter().any(|byte| *byte != 0);
+        self.brought.foreign_log |= records.is_empty() && has_bytes;
+        self.brought.records.extend(records);
+        self.carry.drain(..whole);
+        let blocks = u32::try_from(whole / LOG_BLOCK).unwrap_or(u32::MAX);
+        self.log = Some((vlf, block.saturating_add(blocks)));
+        Ok(())
+    }
+
+    fn damage(&mut self, damage: MtfError) -> Result<(), Refused> {
+        if self.continue_after_error { Ok(()) } else { Err(Refused::Stream(damage)) }
+    }
+}
+
+impl Taker<'_> {
+    /// Writes an extent where its pages say that it belongs. Pages that were never written say
+    /// nothing: they belong beside the others.
+    fn place(&mut self, extent: &[u8]) -> Result<(), Refused> {
+        let pages = extent.as_chunks::<PAGE_SIZE>().0;
+        let mut places = pages.iter().enumerate().filter_map(|(index, page)| {
+            let id = page_id(page);
+            let own = PageHeader::VERSION.read(page) == 1 && !is_filler(page) && id.file > 0;
+            let own = own && id.page as usize % EXTENT_PAGES == index;
+            own.then(|| ExtentId { file: id.file, extent: id.page / EXTENT_PAGES as u32 })
+        });
+        // Filler has no page of its own.
+        let Some(id) = places.next() else { return Ok(()) };
+        let agree = places.all(|other| other == id);
+        let end = id.first_page().page.saturating_add(EXTENT_PAGES as u32);
+        let file = self.pages.map(|target| target.database().file(id.file));
+        let fits = file.is_none_or(|file| file.is_some_and(|file| end <= file.page_count()));
+        if !agree || !fits {
+            return Err(Refused::Messages(Message::new(3241, &[&self.name]).into()));
+        }
+        self.brought.extents.push(id);
+        if let Some(target) = self.pages {
+            let written = target.write_extent(id, extent);
+            written.map_err(|error| Refused::Messages(self.context.storage_failed(&error)))?;
+        }
+        Ok(())
+    }
+
+    /// SQL Server's messages about a stream.
+    fn messages(&self, refused: Refused) -> SeveralMessages {
+        let error = match refused {
+            Refused::Messages(messages) => return messages,
+            Refused::Stream(error) => error,
+        };
+        let name = &self.name;
+        self.context.instance.log("Backup", Message::user(0, 10, 1, format!("{name}: {error}")));
+        let database = || match self.head.get() {
+            Some(head) => head.configuration.set().text(mtf::Scin::DATABASE_NAME),
+            None => String::new(),
+        };
+        match (error.sql_message(), &error) {
+            (3183, MtfError::PageChecksum { page, .. }) => {
+                Message::new(3183, &[&page.file, &page.page, &database()])
+            }
+            (3203, _) => Message::new(3203, &[name, &"38(Reached the end of the file.)"]),
+            (3243, MtfError::FormatVersion { major }) => {
+                Message::new(3243, &[name, major, &0, &1, &0])
+            }
+            (number @ (3189 | 3204 | 3208), _) => Message::new(number, &[]),
+            (number, _) => Message::new(number, &[name]),
+        }
+        .into()
+    }
+}
+
+impl<'j> FamilySink<'j> {
+    pub(super) fn new(
+        context: &'j Context<'j>,
+        gate: &'j dyn Gate,
+        device: usize,
+        name: &'j str,
+        extent: Extent,
+        continue_after_error: bool,
+    ) -> Self {
+        FamilySink {
+            reader: Reader::with_checks(Checks::default()),
+            taker: Taker {
+                context,
+                gate,
+                device,
+                name,
+                tape: None,
+                raid: None,
+                set: None,
+                head: OnceLock::new(),
+                pages: None,
+                log: None,
+                carry: Vec::new(),
+                extent: Vec::new(),
+                brought: Brought::default(),
+                failed: None,
+                continue_after_error,
+            },
+            extent,
+            piece: Vec::new(),
+        }
+    }
+
+    /// Whether nothing more is wanted.
+    pub(super) fn is_done(&self) -> bool {
+        let head = self.extent == Extent::Head && self.taker.head.get().is_some();
+        head || self.reader.is_finished()
+    }
+
+    /// Takes the next bytes.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), SeveralMessages> {
+        if self.is_done() {
+            return Ok(());
+        }
+        match self.reader.feed(bytes, &mut self.taker) {
+            Ok(_) => Ok(()),
+            Err(refused) => Err(self.taker.messages(refused)),
+        }
+    }
+
+    /// No more bytes come.
+    pub(super) fn end(&mut self) -> Result<(), SeveralMessages> {
+        if self.is_done() {
+            return Ok(());
+        }
+        self.reader.finish().map_err(|error| self.taker.messages(Refused::Stream(error)))
+    }
+
+    /// The head, what was brought, and what went wrong.
+    pub(super) fn finish(self) -> (Option<Head>, Brought, Option<SeveralMessages>) {
+        (self.taker.head.into_inner(), self.taker.brought, self.taker.failed)
+    }
+
+    fn refused(&mut self, messages: SeveralMessages) -> SinkError {
+        let text = messages.to_string();
+        self.taker.failed.get_or_insert(messages);
+        SinkError::Other(text)
+    }
+}
+
+impl Sink for FamilySink<'_> {
+    fn ask(&mut self, outstanding: u64) -> Ask {
+        match self.extent {
+            _ if self.is_done() => Ask::Enough,
+            Extent::Whole => Ask::Read(u64::MAX),
+            // The data behind the head is not wanted: one Read after the other.
+            Extent::Head if outstanding > 0 => Ask::Wait,
+            Extent::Head => Ask::Read(65536),
+        }
+    }
+
+    fn accept(&mut self, buffer: &SharedSlice<'_>) -> Result<(), SinkError> {
+        let mut piece = std::mem::take(&mut self.piece);
+        piece.resize(buffer.len(), 0);
+        buffer.copy_to(0, &mut piece).map_err(|error| SinkError::Other(error.to_string()))?;
+        let fed = self.feed(&piece);
+        self.piece = piece;
+        fed.map_err(|messages| self.refused(messages))
+    }
+
+    fn finish(&mut self) -> Result<(), SinkError> {
+        self.end().map_err(|messages| self.refused(messages))
+    }
+
+    fn total(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// A gate for statements that only look: it keeps the heads apart and refuses families that do not
+/// belong together.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    families: Mutex<Vec<(usize, Family)>>,
+}
+
+impl Heads {
+    /// Adds a family of `count` devices named `names`.
+    pub(super) fn add(
+        &self,
+        device: usize,
+        head: &Head,
+        names: &[&str],
+    ) -> Result<(), SeveralMessages> {
+        let family = head.family();
+        let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = names.len();
+        if usize::from(family.count) > given {
+            return Err(Message::new(3132, &[&family.count, &given]).into());
+        }
+        if usize::from(family.count) < given {
+            let name = names[device];
+            return Err(Message::new(3231, &[&name, &family.count, &given]).into());
+        }
+        for (other, earlier) in families.iter() {
+            if earlier.media_set != family.media_set {
+                return Err(Message::new(3258, &[&names[device]]).into());
+            }
+            if earlier.backup_set != family.backup_set {
+                return Err(Message::new(3232, &[&names[device], &1, &family.number]).into());
+            }
+            if earlier.number == family.number {
+                let twice = [&names[device], &names[*other]];
+                return Err(Message::new(3227, &[twice[0], &family.number, twice[1]]).into());
+            }
+        }
+        families.push((device, family));
+        Ok(())
+    }
+}

@@ -1,0 +1,326 @@
+//! The stream of one family of a backup, made as it is asked for.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jiff::civil::DateTime;
+use mtf::{
+    BackupWriter, EXTENT_PAGES, EXTENT_SIZE, Mstl, PAGE_SIZE, Record, VirtualLogFile,
+    fill_with_filler,
+};
+use vdi_region::SharedSlice;
+
+use super::context::{Context, Progress};
+use super::set::SetWriter;
+use crate::catalogue::{ExtentId, Log, Pages, encode_log};
+use crate::messages::SeveralMessages;
+use crate::transfer::{Source, SourceError, Step};
+
+/// What all families of a backup share.
+#[derive(Debug)]
+pub(super) struct BackupJob<'j> {
+    pub(super) context: &'j Context<'j>,
+    pub(super) set: SetWriter<'j>,
+    pub(super) pages: &'j Pages,
+    /// The extents to back up; families take them as they get to them.
+    pub(super) extents: &'j [ExtentId],
+    pub(super) next: AtomicUsize,
+    pub(super) progress: Progress,
+    /// When the backup finished, once it is known.
+    pub(super) finished: DateTime,
+    /// What went wrong first.
+    pub(super) failed: Mutex<Option<SeveralMessages>>,
+}
+
+impl BackupJob<'_> {
+    fn families(&self) -> u64 {
+        self.set.plan.devices.len() as u64
+    }
+
+    /// Extents of each family: all the same, the last ones filled up with filler.
+    fn extents_of_family(&self) -> u64 {
+        (self.extents.len() as u64).div_ceil(self.families())
+    }
+
+    fn logs(&self) -> Vec<VirtualLogFile> {
+        Log::virtual_files(self.set.facts.first, self.set.facts.last)
+    }
+
+    fn log_record(&self, file: &VirtualLogFile) -> Record<Mstl> {
+        let facts = self.set.facts;
+        self.set.release().log(file, facts.first, facts.last)
+    }
+
+    /// Bytes of log in the backup.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.logs().iter().map(|file| self.log_record(file).log_size()).sum()
+    }
+
+    /// Writes a family with zeros for data, to learn its sizes: that of the set and of the stream.
+    fn measure(&self, family: u16) -> Result<(u64, u64), SourceError> {
+        let io = |error: std::io::Error| SourceError::Other(error.to_string());
+        let text = |error: mtf::TextTooLong| SourceError::Other(error.to_string());
+        let start = self.set.start(family).map_err(text)?;
+        let configuration = start.configuration.clone();
+        let mut writer = BackupWriter::begin(Counter::default(), start).map_err(io)?;
+        let zeros = vec![0; EXTENT_SIZE];
+        let count = self.extents_of_family();
+        if count > 0 {
+            writer.begin_data().map_err(io)?;
+            writer.begin_extents(count).map_err(io)?;
+            (0..count).try_for_each(|_| writer.payload(&zeros)).map_err(io)?;
+            writer.end_payload().map_err(io)?;
+            writer.end_data().map_err(io)?;
+        }
+        for file in self.logs() {
+            let record = self.log_record(&file);
+            if !carries_log(family) {
+                writer.log_elsewhere(&record).map_err(io)?;
+                continue;
+            }
+            writer.begin_log(&record).map_err(io)?;
+            let mut left = record.log_size();
+            while left > 0 {
+                let piece = left.min(zeros.len() as u64);
+                writer.payload(&zeros[..piece as usize]).map_err(io)?;
+                left -= piece;
+            }
+            writer.end_log().map_err(io)?;
+        }
+        let size = writer.family_size();
+        let counter = writer.finish(&configuration, size).map_err(io)?;
+        Ok((size, counter.0))
+    }
+
+    fn fail(&self, messages: SeveralMessages) -> SourceError {
+        let text = messages.to_string();
+        self.failed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .get_or_insert(messages);
+        SourceError::Other(text)
+    }
+}
+
+/// The log goes to the first family; the others have only its blocks.
+fn carries_log(family: u16) -> bool {
+    family == 1
+}
+
+/// Counts bytes.
+#[derive(Debug, Default)]
+struct Counter(u64);
+
+impl std::io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where a stream is.
+#[derive(Debug)]
+enum Place {
+    Start,
+    Data { left: u64 },
+    Log { next: usize },
+    Finished,
+}
+
+/// The stream of one family.
+pub(super) struct FamilyStream<'j> {
+    job: &'j BackupJob<'j>,
+    family: u16,
+    place: Place,
+    writer: Option<BackupWriter<Vec<u8>>>,
+    /// What is made and not yet taken.
+    made: Vec<u8>,
+    taken: usize,
+    extent: Box<[u8; EXTENT_SIZE]>,
+    /// Size of the whole backup.
+    backup_size: u64,
+    /// Bytes not yet taken.
+    left: u64,
+}
+
+impl<'j> FamilyStream<'j> {
+    /// The stream of family `family`, from 1.
+    pub(super) fn new(
+        job: &'j BackupJob<'j>,
+        family: u16,
+        backup_size: u64,
+        left: u64,
+    ) -> FamilyStream<'j> {
+        FamilyStream {
+            job,
+            family,
+            place: Place::Start,
+            writer: None,
+            made: Vec::new(),
+            taken: 0,
+            extent: Box::new([0; EXTENT_SIZE]),
+            backup_size,
+            left,
+        }
+    }
+
+    /// All families of a backup.
+    pub(super) fn all(job: &'j BackupJob<'j>) -> Result<(Vec<FamilyStream<'j>>, u64), SourceError> {
+        let families = 1..=u16::try_from(job.families()).unwrap_or(u16::MAX);
+        let sizes = families.clone().map(|family| job.measure(family));
+        let sizes = sizes.collect::<Result<Vec<_>, _>>()?;
+        let size = sizes.iter().map(|(size, _)| size).sum();
+        let streams =
+            families.zip(sizes).map(|(family, (_, left))| Self::new(job, family, size, left));
+        Ok((streams.collect(), size))
+    }
+
+    /// Takes the next bytes, as many as fit; zero at the end.
+    pub(super) fn read(&mut self, out: &mut [u8]) -> Result<usize, SourceError> {
+        let mut filled = 0;
+        while filled < out.len() {
+            if self.taken == self.made.len() && !self.advance()? {
+                break;
+            }
+            let count = (self.made.len() - self.taken).min(out.len() - filled);
+            out[filled..filled + count].copy_from_slice(&self.made[self.taken..self.taken + count]);
+            (self.taken, filled) = (self.taken + count, filled + count);
+        }
+        Ok(filled)
+    }
+
+    /// Makes the next piece; false at the end.
+    fn advance(&mut self) -> Result<bool, SourceError> {
+        self.made.clear();
+        self.taken = 0;
+        while self.made.is_empty() {
+            if matches!(self.place, Place::Finished) {
+                return Ok(false);
+            }
+            self.make()?;
+        }
+        Ok(true)
+    }
+
+    fn make(&mut self) -> Result<(), SourceError> {
+        let io = |error: std::io::Error| SourceError::Other(error.to_string());
+        let job = self.job;
+        job.context.check_cancelled().map_err(|message| job.fail(message.into()))?;
+        let Some(mut writer) = self.writer.take() else {
+            let start = job.set.start(self.family);
+            let start = start.map_err(|error| SourceError::Other(error.to_string()))?;
+            let buffer = std::mem::take(&mut self.made);
+            let mut writer = BackupWriter::begin(buffer, start).map_err(io)?;
+            let left = job.extents_of_family();
+            self.place = match left {
+                0 => Place::Log { next: 0 },
+                left => {
+                    writer.begin_data().map_err(io)?;
+                    writer.begin_extents(left).map_err(io)?;
+                    Place::Data { left }
+                }
+            };
+            self.keep(writer);
+            return Ok(());
+        };
+        *writer.get_mut() = std::mem::take(&mut self.made);
+        match self.place {
+            Place::Data { left } => {
+                self.next_extent()?;
+                writer.payload(&self.extent[..]).map_err(io)?;
+                self.place = Place::Data { left: left - 1 };
+                if left == 1 {
+                    writer.end_payload().map_err(io)?;
+                    writer.end_data().map_err(io)?;
+                    self.place = Place::Log { next: 0 };
+                }
+            }
+            Place::Log { next } => match job.logs().get(next) {
+                Some(file) => {
+                    self.log(&mut writer, file).map_err(io)?;
+                    self.place = Place::Log { next: next + 1 };
+                }
+                None => {
+                    let start = job.set.start(self.family);
+                    let start = start.map_err(|error| SourceError::Other(error.to_string()))?;
+                    let (size, log) = (self.backup_size, job.log_bytes());
+                    let end = job.set.finished(start.configuration, job.finished, size, log);
+                    self.made = writer.finish(&end, size).map_err(io)?;
+                    self.place = Place::Finished;
+                    return Ok(());
+                }
+            },
+            Place::Start | Place::Finished => {}
+        }
+        self.keep(writer);
+        Ok(())
+    }
+
+    fn keep(&mut self, mut writer: BackupWriter<Vec<u8>>) {
+        self.made = std::mem::take(writer.get_mut());
+        self.writer = Some(writer);
+    }
+
+    fn log(
+        &self,
+        writer: &mut BackupWriter<Vec<u8>>,
+        file: &VirtualLogFile,
+    ) -> std::io::Result<()> {
+        let job = self.job;
+        let record = job.log_record(file);
+        if !carries_log(self.family) {
+            return writer.log_elsewhere(&record);
+        }
+        writer.begin_log(&record)?;
+        if record.log_size() > 0 {
+            let records = &job.pages.database().log.records;
+            let facts = job.set.facts;
+            writer.payload(&encode_log(records, file.sequence, facts.first, facts.last))?;
+        }
+        writer.end_log()
+    }
+
+    /// Reads the next extent that no other family has taken; filler when there is none.
+    fn next_extent(&mut self) -> Result<(), SourceError> {
+        let job = self.job;
+        let Some(id) = job.extents.get(job.next.fetch_add(1, Ordering::Relaxed)) else {
+            self.extent.as_chunks_mut::<PAGE_SIZE>().0.iter_mut().for_each(fill_with_filler);
+            return Ok(());
+        };
+        let read = job.pages.read_extent(*id, &mut self.extent);
+        read.map_err(|error| job.fail(job.context.storage_failed(&error)))?;
+        job.progress.advance(job.context, EXTENT_PAGES as u64);
+        Ok(())
+    }
+}
+
+impl Source for FamilyStream<'_> {
+    fn step(&mut self) -> Result<Step, SourceError> {
+        Ok(if self.left == 0 { Step::End } else { Step::Data(self.left) })
+    }
+
+    fn fill(&mut self, buffer: &SharedSlice<'_>) -> Result<(), SourceError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            if self.taken == self.made.len() && !self.advance()? {
+                return Err(SourceError::Other("the stream is shorter than measured".to_owned()));
+            }
+            let count = (self.made.len() - self.taken).min(buffer.len() - filled);
+            let piece = &self.made[self.taken..self.taken + count];
+            buffer
+                .copy_from(filled, piece)
+                .map_err(|error| SourceError::Other(error.to_string()))?;
+            (self.taken, filled) = (self.taken + count, filled + count);
+        }
+        self.left -= filled as u64;
+        Ok(())
+    }
+
+    fn total(&self) -> Option<u64> {
+        Some(self.left)
+    }
+}

@@ -1,0 +1,432 @@
+//! RESTORE.
+//!
+//! A full backup is restored into new files, which take the place of the old ones only when
+//! everything has been read and checked; until then the old database stands.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use mtf::{Lsn, PageId, Scin, Sfin};
+use uuid::Uuid;
+use vdi_protocol::Direction;
+
+use super::context::{Answer, Context, success};
+use super::device;
+use super::facts::{date_time, facts};
+use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
+use super::inspect;
+use crate::catalogue::{
+    Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
+    Log, LogRecord, PageChange, Pages, Progress, RecoveryModel, RestoreRow, SetKind, check_target,
+};
+use crate::messages::{Message, SeveralMessages};
+use crate::session::{RestorePlan, SequenceEnd, now};
+use crate::sql::{DeviceKind, RestoreKind};
+use crate::transfer::Sink;
+
+/// Executes a RESTORE.
+pub(crate) fn restore(
+    context: &Context<'_>,
+    plan: &RestorePlan,
+) -> Result<Answer, SeveralMessages> {
+    if plan.transfer.snapshot {
+        return Err(Message::new(3015, &[&"RESTORE ... WITH SNAPSHOT"]).into());
+    }
+    if plan.kind == RestoreKind::RewindOnly {
+        return Err(Message::new(3216, &[]).into());
+    }
+    if !matches!(plan.kind, RestoreKind::Database | RestoreKind::Log) {
+        return inspect::inspect(context, plan);
+    }
+    if plan.database.eq_ignore_ascii_case("master") {
+        return Err(Message::new(3108, &[]).into());
+    }
+    let reserved = context.instance.server.reserve(&plan.database);
+    let _reserved = reserved.ok_or_else(|| Message::new(3101, &[]))?;
+    if plan.devices.is_empty() {
+        return recover_only(context, plan);
+    }
+    let clock = Instant::now();
+    let job = RestoreJob::new(context, plan)?;
+    let result = read_families(context, plan, &job, Extent::Whole)
+        .and_then(|families| job.complete(families));
+    match result {
+        Ok((pages, kind)) => {
+            let mut messages = job.processed(&pages);
+            let total = pages.iter().map(|(_, count)| count).sum();
+            let verb = match kind {
+                SetKind::Log => "RESTORE LOG",
+                _ => "RESTORE DATABASE",
+            };
+            messages.push(success(verb, total, clock.elapsed()));
+            Ok(Answer { messages, rows: None })
+        }
+        Err(failed) => {
+            job.give_up();
+            Err(failed)
+        }
+    }
+}
+
+/// RESTORE DATABASE … WITH RECOVERY without devices.
+fn recover_only(context: &Context<'_>, plan: &RestorePlan) -> Result<Answer, SeveralMessages> {
+    let clock = Instant::now();
+    context.instance.update(|catalogue| {
+        let missing = || Message::new(911, &[&plan.database]);
+        let database = catalogue.database_mut(&plan.database).ok_or_else(missing)?;
+        match database.state {
+            DatabaseState::Restoring(_) | DatabaseState::Standby(_) => {
+                database.recover();
+                Ok(())
+            }
+            _ => Err(Message::new(3153, &[])),
+        }
+    })?;
+    Ok(Answer { messages: vec![success("RESTORE DATABASE", 0, clock.elapsed())], rows: None })
+}
+
+/// Deletes the files of a database that are this server's.
+pub(crate) fn remove_files(database: &Database) {
+    for file in &database.files {
+        if let Content::Stored(path) = &file.content {
+            // A file that is gone already needs no removal.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Families with their heads.
+pub(super) type Families = Vec<(Head, Brought)>;
+
+/// Reads every device up to `extent`.
+pub(super) fn read_families(
+    context: &Context<'_>,
+    plan: &RestorePlan,
+    gate: &dyn Gate,
+    extent: Extent,
+) -> Result<Families, SeveralMessages> {
+    let go_on = plan.transfer.continue_after_error;
+    let sink = |(index, device): (usize, &'_ crate::session::DevicePlan)| (index, device.clone());
+    let devices: Vec<_> = plan.devices.iter().enumerate().map(sink).collect();
+    let mut sinks: Vec<_> = devices
+        .iter()
+        .map(|(index, device)| FamilySink::new(context, gate, *index, &device.name, extent, go_on))
+        .collect();
+    match plan.devices[0].kind {
+        DeviceKind::VirtualDevice => {
+            let set = device::attach(context, Direction::Restore, &plan.devices, &plan.transfer)?;
+            let done = set.restore(sinks.iter_mut().map(|sink| sink as &mut dyn Sink).collect());
+            if let Err(error) = done {
+                let mut failed = device::transfer_failed(context, &error);
+                for sink in sinks {
+                    failed.0.extend(sink.finish().2.into_iter().flat_map(|messages| messages.0));
+                }
+                return Err(failed);
+            }
+        }
+        DeviceKind::Disk => {
+            // All files are opened before any is read.
+            let files = plan.devices.iter().map(|device| device::open(context, device));
+            let mut files = files.collect::<Result<Vec<_>, _>>()?;
+            let mut buffer = vec![0; device::disk_transfer(&plan.transfer)];
+            for ((sink, file), device) in sinks.iter_mut().zip(&mut files).zip(&plan.devices) {
+                while !sink.is_done() {
+                    match device::read(device, file, &mut buffer)? {
+                        0 => break,
+                        count => sink.feed(&buffer[..count])?,
+                    }
+                }
+                sink.end()?;
+            }
+        }
+        DeviceKind::Tape | DeviceKind::Url => {
+            let error = std::io::Error::from(std::io::ErrorKind::NotFound);
+            let os_error = device::os_error(&error);
+            return Err(Message::new(3201, &[&plan.devices[0].name, &os_error]).into());
+        }
+    }
+    let mut families = Vec::new();
+    for (sink, device) in sinks.into_iter().zip(&plan.devices) {
+        let (head, brought, _) = sink.finish();
+        let head = head.ok_or_else(|| Message::new(3241, &[&device.name]))?;
+        families.push((head, brought));
+    }
+    Ok(families)
+}
+
+/// What a restore has settled when it has seen the first head.
+#[derive(Debug)]
+struct Target {
+    facts: BackupFacts,
+    /// How far the database gets.
+    progress: Progress,
+    /// The first record to apply.
+    redo: Lsn,
+    database: Database,
+    pages: Pages,
+    /// Whether the files are new.
+    is_new: bool,
+}
+
+struct RestoreJob<'j> {
+    context: &'j Context<'j>,
+    plan: &'j RestorePlan,
+    names: Vec<&'j str>,
+    existing: Option<Database>,
+    heads: Heads,
+    target: OnceLock<Target>,
+    /// Keeps two heads from settling it at once.
+    settling: Mutex<()>,
+}
+
+impl Gate for RestoreJob<'_> {
+    fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages> {
+        self.heads.add(device, head, &self.names)?;
+        let _settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.target.get().is_none() {
+            let target = self.settle(head)?;
+            let _ = self.target.set(target);
+        }
+        Ok(self.target.get().map(|target| &target.pages))
+    }
+}
+
+impl<'j> RestoreJob<'j> {
+    fn new(context: &'j Context<'j>, plan: &'j RestorePlan) -> Result<Self, SeveralMessages> {
+        let catalogue = context.instance.catalogue()?;
+        Ok(RestoreJob {
+            context,
+            plan,
+            names: plan.devices.iter().map(|device| device.name.as_str()).collect(),
+            existing: catalogue.database(&plan.database).cloned(),
+            heads: Heads::default(),
+            target: OnceLock::new(),
+            settling: Mutex::new(()),
+        })
+    }
+
+    /// Checks the set against the rules and makes the files ready.
+    fn settle(&self, head: &Head) -> Result<Target, SeveralMessages> {
+        let (plan, context) = (self.plan, self.context);
+        let facts = facts(&head.set, &head.configuration);
+        let is_log = facts.kind == SetKind::Log;
+        if is_log != (plan.kind == RestoreKind::Log) {
+            let command = if is_log { "BACKUP LOG" } else { "BACKUP DATABASE" };
+            return Err(Message::new(3135, &[&plan.position, &command]).into());
+        }
+        let started = date_time(head.configuration.set().get(Scin::STARTED)).unwrap_or_else(now);
+        let existing = self.existing.as_ref();
+        if plan.transfer.checksum && !has_checksums(head) {
+            return Err(Message::new(3187, &[]).into());
+        }
+        let stops = plan.stop_at.is_some();
+        let name = &plan.database;
+        let progress = check_target(name, existing, &facts, started, plan.replace, stops)?;
+        let failed = |error| context.storage_failed(&error);
+        match (facts.kind, existing) {
+            (SetKind::Full, _) | (_, None) => {
+                let database = self.new_database(head, &facts)?;
+                Pages::create_files(&database).map_err(failed)?;
+                let pages = Pages::open(&database).map_err(failed)?;
+                let redo = facts.first;
+                Ok(Target { facts, progress, redo, database, pages, is_new: true })
+            }
+            (kind, Some(existing)) => {
+                let generated = existing
+                    .data_files()
+                    .find(|file| matches!(file.content, Content::Generated(_)));
+                if let (SetKind::Differential, Some(file)) = (kind, generated) {
+                    return Err(Message::new(3178, &[&file.logical_name]).into());
+                }
+                let redo = match &existing.state {
+                    DatabaseState::Restoring(old) | DatabaseState::Standby(old) => old.redo,
+                    _ => facts.first,
+                };
+                let database = existing.clone();
+                let pages = Pages::open(&database).map_err(failed)?;
+                Ok(Target { facts, progress, redo, database, pages, is_new: false })
+            }
+        }
+    }
+
+    /// The database that a full backup describes, with files of its own.
+    fn new_database(&self, head: &Head, facts: &BackupFacts) -> Result<Database, SeveralMessages> {
+        let (plan, set) = (self.plan, head.configuration.set());
+        let logical: Vec<_> =
+            head.configuration.files().map(|file| file.text(Sfin::LOGICAL_NAME)).collect();
+        for (name, _) in &plan.moves {
+            if !logical.iter().any(|logical| logical.eq_ignore_ascii_case(name)) {
+                let message = Message::new(3234, &[name, &plan.database]);
+                return Err(message.with_state(2).into());
+            }
+        }
+        let folder = self.context.instance.server.folder().join("data");
+        let run = Uuid::new_v4().simple().to_string();
+        let file = |record: &mtf::Record<Sfin>| {
+            let logical_name = record.text(Sfin::LOGICAL_NAME);
+            let moved =
+                plan.moves.iter().find(|(name, _)| name.eq_ignore_ascii_case(&logical_name));
+            let id = u16::try_from(record.get(Sfin::FILE_ID)).unwrap_or(0);
+            let kind = if record.is_log() { FileKind::Log } else { FileKind::Data };
+            let path = || -> PathBuf { folder.join(format!("{run}-{id}.mdf")) };
+            DatabaseFile {
+                id,
+                kind,
+                physical_name: match moved {
+                    Some((_, physical)) => physical.clone(),
+                    None => record.text(Sfin::PHYSICAL_NAME),
+                },
+                logical_name,
+                size: record.get(Sfin::FILE_SIZE),
+                unique_id: record.get(Sfin::UNIQUE_ID),
+                content: match kind {
+                    FileKind::Data => Content::Stored(path()),
+                    FileKind::Log => Content::Log,
+                },
+            }
+        };
+        let simple = set.get(Scin::DATABASE_OPTIONS) & 8 != 0;
+        Ok(Database {
+            id: self.existing.as_ref().map_or(0, |existing| existing.id),
+            name: self.existing.as_ref().map_or(&plan.database, |existing| &existing.name).clone(),
+            created: date_time(set.get(Scin::DATABASE_CREATED)).unwrap_or_else(now),
+            recovery_model: if simple { RecoveryModel::Simple } else { RecoveryModel::Full },
+            state: DatabaseState::Offline,
+            access: Access::MultiUser,
+            read_only: false,
+            compatibility_level: set.get(Scin::COMPATIBILITY_LEVEL),
+            family: facts.family,
+            fork: facts.fork,
+            files: head.configuration.files().map(file).collect(),
+            log: Log::new(),
+            base: None,
+            changed: Vec::new(),
+        })
+    }
+
+    /// Replays the log and puts the database into the catalogue. Returns the pages of each file.
+    fn complete(&self, families: Families) -> Result<(Vec<(u16, u64)>, SetKind), SeveralMessages> {
+        let Some(target) = self.target.get() else {
+            return Err(Message::new(3241, &[&self.names[0]]).into());
+        };
+        let mut database = target.database.clone();
+        let mut records: Vec<LogRecord> = Vec::new();
+        let mut extents = Vec::new();
+        let mut log_bytes = 0;
+        let mut foreign = false;
+        for (_, brought) in families {
+            records.extend(brought.records);
+            extents.extend(brought.extents);
+            // Every family tells of the log; one carries it.
+            log_bytes = log_bytes.max(brought.log_bytes);
+            foreign |= brought.foreign_log;
+        }
+        extents.sort_unstable();
+        extents.dedup();
+        if target.facts.kind == SetKind::Differential {
+            let lsn = target.facts.checkpoint;
+            // The first extent is in every differential backup, changed or not: it has the maps,
+            // and no page of it is ever changed.
+            database.changed = extents
+                .iter()
+                .filter(|id| id.extent > 0)
+                .map(|id| ChangedExtent { file: id.file, extent: id.extent, lsn })
+                .collect();
+        }
+        let mut progress = target.progress;
+        records.sort_unstable_by_key(|record| record.lsn);
+        let stop = self.plan.stop_at;
+        let late = records.iter().find(|record| stop.is_some_and(|stop| record.time > stop));
+        if let Some(late) = late {
+            progress.redo = late.lsn;
+        }
+        records.retain(|record| record.lsn >= target.redo && record.lsn < progress.redo);
+        let changes: Vec<_> = records
+            .iter()
+            .map(|record| (record.page_id(), PageChange { seed: record.seed, lsn: record.lsn }))
+            .filter(|(id, _)| in_file(&database, *id))
+            .collect();
+        target
+            .pages
+            .write_changes(&changes)
+            .map_err(|error| self.context.storage_failed(&error))?;
+        database.apply(&changes);
+        if foreign {
+            let text = "The log in this backup set was written by a real server. Its records were \
+                        checked and not replayed.";
+            self.context.tell(Message::user(0, 10, 1, text.to_owned()));
+        }
+        database.fork = progress.fork;
+        database.state = match self.plan.end {
+            SequenceEnd::Standby => DatabaseState::Standby(progress),
+            _ => DatabaseState::Restoring(progress),
+        };
+        if self.plan.end == SequenceEnd::Recovery {
+            database.recover();
+        }
+        self.keep(target, database)?;
+        let mut counts: Vec<(u16, u64)> = Vec::new();
+        for file in &target.database.files {
+            let pages = match file.kind {
+                FileKind::Data => 8 * extents.iter().filter(|id| id.file == file.id).count() as u64,
+                FileKind::Log => u64::div_ceil(log_bytes, mtf::PAGE_SIZE as u64),
+            };
+            counts.push((file.id, pages));
+        }
+        Ok((counts, target.facts.kind))
+    }
+
+    fn keep(&self, target: &Target, database: Database) -> Result<(), SeveralMessages> {
+        let (facts, plan, user) = (&target.facts, self.plan, &self.context.login.name);
+        self.context.instance.update(|catalogue| {
+            let id = if database.id == 0 { catalogue.free_id() } else { database.id };
+            catalogue.put(Database { id, ..database });
+            let sets = &catalogue.history.backup_sets;
+            let known = sets.iter().find(|set| set.guid == facts.set).map(|set| set.id);
+            catalogue.history.restores.push(RestoreRow {
+                finished: now(),
+                database: plan.database.clone(),
+                user: user.clone(),
+                backup_set: known,
+                kind: facts.kind,
+                replace: plan.replace,
+                recovery: plan.end == SequenceEnd::Recovery,
+            });
+            Ok(())
+        })?;
+        if let (true, Some(existing)) = (target.is_new, &self.existing) {
+            remove_files(existing);
+        }
+        Ok(())
+    }
+
+    /// Removes what a failed restore has made.
+    fn give_up(&self) {
+        if let Some(target) = self.target.get()
+            && target.is_new
+        {
+            remove_files(&target.database);
+        }
+    }
+
+    /// 4035 for each file.
+    fn processed(&self, counts: &[(u16, u64)]) -> Vec<Message> {
+        let Some(target) = self.target.get() else { return Vec::new() };
+        let message = |(id, count): &(u16, u64)| {
+            let file = target.database.file(*id)?;
+            let name = &self.plan.database;
+            Some(Message::new(4035, &[count, name, &file.logical_name, &self.plan.position]))
+        };
+        counts.iter().filter_map(message).collect()
+    }
+}
+
+fn in_file(database: &Database, id: PageId) -> bool {
+    database.file(id.file).is_some_and(|file| id.page < file.page_count())
+}
+
+/// Whether a set was made WITH CHECKSUM.
+pub(super) fn has_checksums(head: &Head) -> bool {
+    head.configuration.set().get(Scin::FLAGS) & Scin::CHECKSUM != 0
+}

@@ -1,0 +1,180 @@
+//! The records of a backup set.
+
+use jiff::civil::DateTime;
+use mtf::{
+    BackupFile, BackupStart, Configuration, MediaDate, MediaLabel, Raid, Record, Release, Scin,
+    SetLabel, Sfgi, Sfin, Sset, Tape, TextTooLong, Volb,
+};
+use uuid::Uuid;
+use vdi_protocol::Profile;
+
+use super::facts::media_date;
+use crate::catalogue::{BackupFacts, Database, FileKind, RecoveryModel, SetKind};
+use crate::session::BackupPlan;
+
+/// Filegroup of all data.
+const PRIMARY: u32 = 1;
+
+/// SCIN: the database uses the simple recovery model.
+const SIMPLE: u16 = 8;
+
+/// What the records of a set are made from.
+#[derive(Debug)]
+pub(super) struct SetWriter<'j> {
+    pub(super) plan: &'j BackupPlan,
+    pub(super) database: &'j Database,
+    pub(super) facts: &'j BackupFacts,
+    pub(super) profile: Profile,
+    pub(super) server: &'j str,
+    pub(super) user: &'j str,
+    pub(super) media_set: Uuid,
+    pub(super) started: DateTime,
+    pub(super) block_size: u32,
+    /// Pages of each data file in the backup.
+    pub(super) pages: &'j [(u16, u64)],
+}
+
+/// The release of a profile.
+fn release(profile: Profile) -> Release {
+    let same = |release: &Release| release.database_version == profile.database_version;
+    Release::ALL.into_iter().find(same).unwrap_or(Release::SQL_2016)
+}
+
+impl SetWriter<'_> {
+    /// The release whose records are written.
+    pub(super) fn release(&self) -> Release {
+        release(self.profile)
+    }
+
+    /// What stands before the data of family `family`, from 1.
+    pub(super) fn start(&self, family: u16) -> Result<BackupStart, TextTooLong> {
+        let date = media_date(self.started);
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let plan = self.plan;
+        let tape = Record::<Tape>::new(&MediaLabel {
+            family_id: self.media_set.as_fields().0.wrapping_add(family.into()),
+            block_size: self.block_size,
+            name: &text(&plan.media_name),
+            description: &text(&plan.media_description),
+            password: None,
+            date,
+        })?;
+        let differential = self.facts.kind == SetKind::Differential;
+        let version = self.profile.version;
+        let set = Record::<Sset>::new(&SetLabel {
+            attributes: if differential { Sset::DIFFERENTIAL } else { Sset::NORMAL },
+            backup_set: self.facts.set,
+            name: &text(&plan.name),
+            description: &text(&plan.description),
+            user: self.user,
+            date,
+            time_zone: Sset::UNKNOWN_ZONE,
+            expiration: MediaDate::UNKNOWN,
+            software: (version.major, version.minor),
+        })?;
+        let families = u16::try_from(plan.devices.len()).unwrap_or(u16::MAX);
+        let machine = self.server.split('\\').next().unwrap_or_default();
+        Ok(BackupStart {
+            tape,
+            raid: Record::<Raid>::new(self.media_set, families, family),
+            set,
+            volume: Record::<Volb>::new("C:", "", machine, date)?,
+            configuration: self.configuration()?,
+            checksums: plan.transfer.checksum,
+        })
+    }
+
+    /// The configuration as it is known before the data.
+    fn configuration(&self) -> Result<Configuration, TextTooLong> {
+        let (release, facts, database) = (self.release(), self.facts, self.database);
+        let mut set = release.set(&database.name, self.server)?;
+        let flag = |on, flag| if on { flag } else { 0 };
+        let flags = Scin::ALWAYS
+            | flag(self.plan.transfer.checksum, Scin::CHECKSUM)
+            | flag(facts.copy_only, Scin::COPY_ONLY)
+            | flag(facts.kind == SetKind::Differential, Scin::DIFFERENTIAL);
+        let letter = facts.kind.letter() as u32;
+        let forked = facts.first_fork != facts.fork;
+        set.set(Scin::FLAGS, flags)
+            .set(Scin::FIRST_LSN, facts.first)
+            .set(Scin::LAST_LSN, facts.last)
+            .set(Scin::LAST_LSN_COPY, facts.last)
+            .set(Scin::CHECKPOINT_LSN, facts.checkpoint)
+            .set(Scin::DATABASE_BACKUP_LSN, facts.database_backup)
+            .set(Scin::DATABASE_CREATED, media_date(database.created))
+            .set(Scin::STARTED, media_date(self.started))
+            .set(Scin::BACKUP_TYPE, u8::try_from(letter).unwrap_or(b'D'))
+            .set(Scin::DATABASE_ID, database.id)
+            .set(Scin::BINDING_ID, database.family)
+            .set(Scin::FAMILY_GUID, database.family)
+            .set(Scin::RECOVERY_FORK, facts.fork)
+            .set(Scin::FIRST_RECOVERY_FORK, if forked { facts.first_fork } else { Uuid::nil() });
+        if forked {
+            // The path forked where the log of this set begins.
+            set.set(Scin::FORK_POINT_LSN, facts.first);
+        }
+        let simple = database.recovery_model == RecoveryModel::Simple;
+        set.set(Scin::DATABASE_OPTIONS, if simple { SIMPLE } else { 0 });
+        if let (Some(base), true) = (facts.base, facts.kind != SetKind::Full) {
+            set.set(Scin::BASE_BACKUP, base.set);
+            if facts.kind == SetKind::Differential {
+                set.set(Scin::DIFFERENTIAL_BASE_LSN, base.lsn)
+                    .set(Scin::DIFFERENTIAL_BASE, base.set);
+            }
+        }
+        let mut group = release.filegroup(PRIMARY, "PRIMARY")?;
+        group
+            .set(Sfgi::FIRST_LSN, facts.first)
+            .set(Sfgi::LAST_LSN, facts.last)
+            .set(Sfgi::LAST_LSN_COPY, facts.last)
+            .set(Sfgi::CHECKPOINT_LSN, facts.checkpoint)
+            .set(Sfgi::RECOVERY_FORK, facts.fork);
+        let files = database.files.iter().map(|file| {
+            let is_log = file.kind == FileKind::Log;
+            let mut record = release.file(&BackupFile {
+                id: file.id.into(),
+                filegroup: if is_log { Sfin::LOG_FILEGROUP } else { PRIMARY },
+                is_log,
+                size: file.size,
+                logical_name: &file.logical_name,
+                physical_name: &file.physical_name,
+                unique_id: file.unique_id,
+            })?;
+            let count = self.pages.iter().find(|(id, _)| *id == file.id).map_or(0, |(_, n)| *n);
+            record
+                .set(Sfin::PAGE_COUNT, u32::try_from(count).unwrap_or(u32::MAX))
+                .set(Sfin::BACKUP_SIZE, count * mtf::PAGE_SIZE as u64)
+                .set(Sfin::FIRST_LSN, facts.first)
+                .set(Sfin::LAST_LSN, facts.last)
+                .set(Sfin::CHECKPOINT_LSN, facts.checkpoint);
+            if let Some(base) = facts.base {
+                record.set(Sfin::DIFFERENTIAL_BASE_LSN, base.lsn);
+                record.set(Sfin::DIFFERENTIAL_BASE, base.set);
+            }
+            Ok(record)
+        });
+        let files = files.collect::<Result<Vec<_>, TextTooLong>>()?;
+        Ok(Configuration::new(set, [group], files))
+    }
+
+    /// The configuration as it stands behind the data.
+    pub(super) fn finished(
+        &self,
+        mut configuration: Configuration,
+        finished: DateTime,
+        size: u64,
+        log_bytes: u64,
+    ) -> Configuration {
+        configuration.finish(media_date(finished), size);
+        let facts = self.facts;
+        for file in configuration.files_mut() {
+            if file.is_log() {
+                file.set(Sfin::BACKUP_SIZE, log_bytes);
+            } else if facts.kind == SetKind::Full && !facts.copy_only {
+                file.set(Sfin::DIFFERENTIAL_BASE_LSN, facts.checkpoint);
+                file.set(Sfin::DIFFERENTIAL_BASE, facts.set);
+            }
+        }
+        configuration
+    }
+}

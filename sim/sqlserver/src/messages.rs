@@ -1,0 +1,8 @@
+//! SQL Server's messages: numbers, severities and texts, and the error log.
+
+mod error_log;
+mod message;
+mod table;
+
+pub use error_log::{ErrorLog, LogEntry, MemoryLog};
+pub use message::{Message, SeveralMessages};

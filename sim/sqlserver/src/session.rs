@@ -1,0 +1,22 @@
+//! Sessions: batches of T-SQL executed against the catalogue, with replies as they come.
+
+mod backup_statement;
+mod batch;
+mod clock;
+mod evaluate;
+mod functions;
+mod instance;
+mod plan;
+mod procedures;
+mod query;
+mod reply;
+mod scope;
+mod statements;
+mod views;
+
+pub use batch::{Parameter, Session};
+pub use instance::{CancelToken, Instance, Login};
+pub use plan::{BackupPlan, DevicePlan, RestorePlan, SequenceEnd, TransferPlan};
+pub use reply::{Client, Column, Command, Done, Gone, Reply, TextClient};
+
+pub(crate) use clock::now;

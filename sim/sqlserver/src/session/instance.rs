@@ -1,0 +1,128 @@
+//! The server that sessions belong to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+
+use vdi_device::Environment;
+use vdi_protocol::Profile;
+
+use super::clock::now;
+use crate::catalogue::{Catalogue, Server, StoreError};
+use crate::messages::{ErrorLog, LogEntry, Message, SeveralMessages};
+
+/// An instance of the fake SQL Server.
+pub struct Instance {
+    /// Its databases.
+    pub server: Server,
+    /// Where device sets are found.
+    pub environment: Environment,
+    /// Which SQL Server it plays.
+    pub profile: Profile,
+    /// What it calls itself: `@@SERVERNAME`.
+    pub name: String,
+    /// Its error log.
+    pub error_log: Arc<dyn ErrorLog>,
+    next_session: AtomicU16,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The first session id that a user gets.
+const FIRST_SESSION: u16 = 51;
+
+impl Instance {
+    /// An instance over a data folder.
+    pub fn new(
+        server: Server,
+        environment: Environment,
+        profile: Profile,
+        name: &str,
+        error_log: Arc<dyn ErrorLog>,
+    ) -> Self {
+        let next_session = AtomicU16::new(FIRST_SESSION);
+        Instance { server, environment, profile, name: name.to_owned(), error_log, next_session }
+    }
+
+    /// Notes something down in the error log.
+    pub(crate) fn log(&self, source: &str, message: Message) {
+        self.error_log.write(LogEntry { time: now(), source: source.to_owned(), message });
+    }
+
+    /// The catalogue as it is now.
+    pub(crate) fn catalogue(&self) -> Result<Catalogue, SeveralMessages> {
+        self.server.read().map_err(|error| self.store_failed(&error))
+    }
+
+    /// Changes the catalogue.
+    pub(crate) fn update<T>(
+        &self,
+        change: impl FnOnce(&mut Catalogue) -> Result<T, Message>,
+    ) -> Result<T, SeveralMessages> {
+        match self.server.update(change) {
+            Ok(result) => result.map_err(SeveralMessages::from),
+            Err(error) => Err(self.store_failed(&error)),
+        }
+    }
+
+    /// The catalogue failed: the log says how, the client gets an internal error.
+    fn store_failed(&self, error: &StoreError) -> SeveralMessages {
+        self.log(
+            "Server",
+            Message::user(0, 16, 1, format!("The catalogue cannot be used: {error}")),
+        );
+        Message::new(3270, &[]).into()
+    }
+
+    pub(super) fn next_session(&self) -> u16 {
+        self.next_session.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Who is logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Name of the login.
+    pub name: String,
+    /// Name of the client's machine.
+    pub host: String,
+    /// Name of the client's program.
+    pub program: String,
+    /// Whether it is a member of sysadmin; without that, VIRTUAL_DEVICE is refused (3265).
+    pub is_sysadmin: bool,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Login {
+            name: "sa".to_owned(),
+            host: String::new(),
+            program: String::new(),
+            is_sysadmin: true,
+        }
+    }
+}
+
+/// Ends a running statement from another thread.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// Asks the statement to end.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Forgets an earlier wish; called before each batch.
+    pub fn reset(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+
+    /// Whether the statement should end.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}

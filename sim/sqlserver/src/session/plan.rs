@@ -1,0 +1,354 @@
+//! From a BACKUP or RESTORE as it is written to what it asks for: values of variables, limits,
+//! options that exclude each other.
+
+use jiff::civil::DateTime;
+use vdi_protocol::statement::{
+    check_block_size, check_buffer_count, check_device_count, check_max_transfer_size,
+};
+
+use super::batch::Session;
+use super::evaluate::{Evaluated, date_time};
+use crate::catalogue::{BackupOptions, SetKind};
+use crate::messages::{Message, SeveralMessages};
+use crate::sql::{
+    Backup, BackupKind, Device, DeviceKind, OptionName, OptionValue, Restore, RestoreKind,
+    WithOption,
+};
+
+/// Default of STATS in percent.
+const DEFAULT_STATS: u32 = 10;
+
+/// Most characters of NAME and MEDIANAME, and of DESCRIPTION and MEDIADESCRIPTION.
+const NAME_LIMIT: usize = 128;
+const DESCRIPTION_LIMIT: usize = 255;
+
+/// Most MIRROR TO clauses.
+const MAX_MIRRORS: usize = 3;
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DevicePlan {
+    /// Its type.
+    pub kind: DeviceKind,
+    /// Its name.
+    pub name: String,
+}
+
+/// Options that BACKUP and RESTORE have in common. Sizes in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransferPlan {
+    /// BLOCKSIZE.
+    pub block_size: Option<u32>,
+    /// BUFFERCOUNT.
+    pub buffer_count: Option<u32>,
+    /// MAXTRANSFERSIZE.
+    pub max_transfer_size: Option<u32>,
+    /// STATS: a message every so many percent; none without STATS.
+    pub stats: Option<u32>,
+    /// CHECKSUM.
+    pub checksum: bool,
+    /// CONTINUE_AFTER_ERROR.
+    pub continue_after_error: bool,
+    /// SNAPSHOT.
+    pub snapshot: bool,
+}
+
+/// A BACKUP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupPlan {
+    /// Name of the database.
+    pub database: String,
+    /// Full, differential or log.
+    pub options: BackupOptions,
+    /// Where to.
+    pub devices: Vec<DevicePlan>,
+    /// Sizes and the like.
+    pub transfer: TransferPlan,
+    /// NAME.
+    pub name: Option<String>,
+    /// DESCRIPTION.
+    pub description: Option<String>,
+    /// MEDIANAME.
+    pub media_name: Option<String>,
+    /// MEDIADESCRIPTION.
+    pub media_description: Option<String>,
+    /// INIT or FORMAT: what stands on a disk device is overwritten.
+    pub overwrite: bool,
+}
+
+/// What becomes of a database after a RESTORE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SequenceEnd {
+    /// It can be used.
+    Recovery,
+    /// It waits for more backups.
+    NoRecovery,
+    /// It can be read and waits for more backups.
+    Standby,
+}
+
+/// A RESTORE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestorePlan {
+    /// Which of its forms.
+    pub kind: RestoreKind,
+    /// Name of the database; empty for the forms that only show something.
+    pub database: String,
+    /// Where from; empty to recover what is there.
+    pub devices: Vec<DevicePlan>,
+    /// Sizes and the like.
+    pub transfer: TransferPlan,
+    /// What becomes of the database.
+    pub end: SequenceEnd,
+    /// REPLACE.
+    pub replace: bool,
+    /// MOVE: logical and physical names.
+    pub moves: Vec<(String, String)>,
+    /// STOPAT.
+    pub stop_at: Option<DateTime>,
+    /// FILE: position on the media.
+    pub position: i64,
+}
+
+/// Options that exclude each other.
+const EXCLUSIVE: [&[OptionName]; 8] = [
+    &[OptionName::Recovery, OptionName::NoRecovery, OptionName::Standby],
+    &[OptionName::Checksum, OptionName::NoChecksum],
+    &[OptionName::Init, OptionName::NoInit],
+    &[OptionName::Format, OptionName::NoFormat],
+    &[OptionName::Skip, OptionName::NoSkip],
+    &[OptionName::Compression, OptionName::NoCompression],
+    &[OptionName::StopOnError, OptionName::ContinueAfterError],
+    &[OptionName::ExpireDate, OptionName::RetainDays],
+];
+
+impl Session {
+    /// What a BACKUP asks for.
+    pub(super) fn plan_backup(&self, backup: &Backup) -> Evaluated<BackupPlan> {
+        use OptionName::*;
+        let options = &backup.options;
+        check_conflicts(options)?;
+        let is_log = backup.kind == BackupKind::Log;
+        let unfit: &[OptionName] = match is_log {
+            true => &[Differential, Snapshot, MetadataOnly],
+            false => &[NoRecovery, Standby, NoTruncate],
+        };
+        check_supported(options, unfit)?;
+        if !backup.files.is_empty() {
+            return Err(Message::new(3015, &[&"BACKUP DATABASE ... FILE"]).into());
+        }
+        let devices = self.devices(&backup.devices)?;
+        for mirror in &backup.mirrors {
+            if mirror.len() != devices.len() {
+                return Err(Message::new(3010, &[]).into());
+            }
+        }
+        match backup.mirrors.len() {
+            0 => {}
+            count if count > MAX_MIRRORS => {
+                return Err(Message::new(3214, &[&MAX_MIRRORS]).into());
+            }
+            _ => return Err(Message::new(3218, &[]).into()),
+        }
+        let has = |name| find(options, name).is_some();
+        let kind = match (is_log, has(Differential)) {
+            (true, _) => SetKind::Log,
+            (false, true) => SetKind::Differential,
+            (false, false) => SetKind::Full,
+        };
+        // DIFFERENTIAL outweighs COPY_ONLY.
+        let copy_only = has(CopyOnly) && kind != SetKind::Differential;
+        let tail = has(NoRecovery) || has(Standby);
+        Ok(BackupPlan {
+            database: self.operand_text(&backup.database)?,
+            options: BackupOptions { kind, copy_only, tail },
+            transfer: self.transfer(options, &devices)?,
+            devices,
+            name: self.label(options, Name, NAME_LIMIT)?,
+            description: self.label(options, Description, DESCRIPTION_LIMIT)?,
+            media_name: self.label(options, MediaName, NAME_LIMIT)?,
+            media_description: self.label(options, MediaDescription, DESCRIPTION_LIMIT)?,
+            overwrite: has(Init) || has(Format),
+        })
+    }
+
+    /// What a RESTORE asks for.
+    pub(super) fn plan_restore(&self, restore: &Restore) -> Evaluated<RestorePlan> {
+        use OptionName::*;
+        let options = &restore.options;
+        check_conflicts(options)?;
+        let restores = matches!(restore.kind, RestoreKind::Database | RestoreKind::Log);
+        if !restores {
+            let unfit = [Recovery, NoRecovery, Standby, Replace, Partial, StopAt, Snapshot];
+            check_supported(options, &unfit)?;
+        }
+        if !restore.files.is_empty() || restore.pages.is_some() || restore.snapshot.is_some() {
+            return Err(Message::new(3015, &[&"RESTORE of files, pages and snapshots"]).into());
+        }
+        if find(options, StopAtMark).or(find(options, StopBeforeMark)).is_some() {
+            return Err(Message::new(3015, &[&"RESTORE to a mark"]).into());
+        }
+        let devices = match restores && restore.devices.is_empty() {
+            true => Vec::new(),
+            false => self.devices(&restore.devices)?,
+        };
+        let database = match &restore.database {
+            Some(name) => self.operand_text(name)?,
+            None => String::new(),
+        };
+        let mut moves = Vec::new();
+        for option in options {
+            if let OptionValue::Move { logical, physical } = &option.value {
+                moves.push((self.operand_text(logical)?, self.operand_text(physical)?));
+            }
+        }
+        let stop_at = match self.text_option(options, StopAt)? {
+            None => None,
+            Some(text) => match date_time(&text) {
+                Some(time) => Some(time),
+                None => return Err(Message::new(3217, &[&"STOPAT"]).into()),
+            },
+        };
+        let end = match () {
+            () if find(options, NoRecovery).is_some() => SequenceEnd::NoRecovery,
+            () if find(options, Standby).is_some() => SequenceEnd::Standby,
+            () => SequenceEnd::Recovery,
+        };
+        Ok(RestorePlan {
+            kind: restore.kind,
+            database,
+            transfer: self.transfer(options, &devices)?,
+            devices,
+            end,
+            replace: find(options, Replace).is_some(),
+            moves,
+            stop_at,
+            position: self.number_option(options, File)?.unwrap_or(1),
+        })
+    }
+
+    fn devices(&self, devices: &[Device]) -> Evaluated<Vec<DevicePlan>> {
+        check_device_count(devices.len())
+            .map_err(|error| Message::user(error.number(), 16, 1, error.message()))?;
+        let mut plans = Vec::new();
+        for device in devices {
+            let name = self.operand_text(&device.name)?;
+            let Some(kind) = device.kind else {
+                return Err(Message::new(3206, &[&name]).into());
+            };
+            if name.is_empty() {
+                return Err(Message::new(3044, &[]).into());
+            }
+            plans.push(DevicePlan { kind, name });
+        }
+        if plans.windows(2).any(|pair| pair[0].kind != pair[1].kind) {
+            return Err(Message::new(3011, &[]).into());
+        }
+        let is_virtual = plans.iter().any(|plan| plan.kind == DeviceKind::VirtualDevice);
+        if is_virtual && !self.login.is_sysadmin {
+            return Err(Message::new(3265, &[]).into());
+        }
+        Ok(plans)
+    }
+
+    fn transfer(&self, options: &[WithOption], devices: &[DevicePlan]) -> Evaluated<TransferPlan> {
+        use OptionName::*;
+        let refused = |error: vdi_protocol::statement::StatementError| {
+            SeveralMessages::from(Message::user(error.number(), 16, 1, error.message()))
+        };
+        let stats = match find(options, Stats) {
+            None => None,
+            Some(OptionValue::None) => Some(DEFAULT_STATS),
+            Some(_) => {
+                let value = self.number_option(options, Stats)?.unwrap_or(0);
+                let percent = u32::try_from(value).ok().filter(|value| (1..=100).contains(value));
+                let out_of_range = || Message::new(3250, &[&value, &"STATS"]);
+                Some(percent.ok_or_else(out_of_range)?)
+            }
+        };
+        let number = |name| self.number_option(options, name);
+        let snapshot = find(options, Snapshot).or(find(options, MetadataOnly)).is_some();
+        let is_virtual = devices.iter().all(|device| device.kind == DeviceKind::VirtualDevice);
+        if snapshot && (devices.len() != 1 || !is_virtual) {
+            return Err(Message::new(3277, &[]).into());
+        }
+        Ok(TransferPlan {
+            block_size: number(BlockSize)?.map(check_block_size).transpose().map_err(refused)?,
+            buffer_count: number(BufferCount)?
+                .map(check_buffer_count)
+                .transpose()
+                .map_err(refused)?,
+            max_transfer_size: number(MaxTransferSize)?
+                .map(check_max_transfer_size)
+                .transpose()
+                .map_err(refused)?,
+            stats,
+            checksum: find(options, Checksum).is_some(),
+            continue_after_error: find(options, ContinueAfterError).is_some(),
+            snapshot,
+        })
+    }
+
+    fn number_option(&self, options: &[WithOption], name: OptionName) -> Evaluated<Option<i64>> {
+        match find(options, name) {
+            Some(OptionValue::Operand(operand)) => match self.operand_integer(operand)? {
+                Some(number) => Ok(Some(number)),
+                None => Err(Message::new(3217, &[&name.keyword()]).into()),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    fn text_option(&self, options: &[WithOption], name: OptionName) -> Evaluated<Option<String>> {
+        match find(options, name) {
+            Some(OptionValue::Operand(operand)) => self.operand_text(operand).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn label(
+        &self,
+        options: &[WithOption],
+        name: OptionName,
+        limit: usize,
+    ) -> Evaluated<Option<String>> {
+        let text = self.text_option(options, name)?;
+        match text {
+            Some(text) if text.chars().count() > limit => {
+                Err(Message::new(3217, &[&name.keyword()]).into())
+            }
+            text => Ok(text),
+        }
+    }
+}
+
+fn find(options: &[WithOption], name: OptionName) -> Option<&OptionValue> {
+    options.iter().find(|option| option.name == name).map(|option| &option.value)
+}
+
+/// Options that exclude each other, and options given twice; MOVE may be.
+fn check_conflicts(options: &[WithOption]) -> Result<(), Message> {
+    for (index, option) in options.iter().enumerate() {
+        let conflict = options[..index].iter().find(|earlier| {
+            let twice = earlier.name == option.name && option.name != OptionName::Move;
+            let group = EXCLUSIVE.iter().find(|group| group.contains(&option.name));
+            twice || group.is_some_and(|group| group.contains(&earlier.name))
+        });
+        if let Some(earlier) = conflict {
+            let names =
+                (option.name.keyword().to_lowercase(), earlier.name.keyword().to_lowercase());
+            return Err(Message::new(3031, &[&names.0, &names.1]));
+        }
+    }
+    Ok(())
+}
+
+/// Options that the statement knows but not in this form.
+fn check_supported(options: &[WithOption], unfit: &[OptionName]) -> Result<(), Message> {
+    let found = options.iter().filter(|option| unfit.contains(&option.name));
+    let names: Vec<_> = found.map(|option| option.name.keyword().to_lowercase()).collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => Err(Message::new(3032, &[&names.join(", ")])),
+    }
+}

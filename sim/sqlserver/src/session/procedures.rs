@@ -1,0 +1,194 @@
+//! EXECUTE and the procedures that this server has.
+
+use super::batch::{Flow, Parameter, Session, Stop};
+use super::evaluate::convert;
+use super::reply::{Client, Command};
+use crate::catalogue::{Content, FileKind, Pages};
+use crate::messages::Message;
+use crate::sql::{Execute, ExecuteArgument, Executed, parse_declarations};
+use crate::value::{DataType, Value};
+
+impl Session {
+    pub(super) fn execute_statement(
+        &mut self,
+        execute: &Execute,
+        client: &mut dyn Client,
+    ) -> Result<Flow, Stop> {
+        let (name, arguments) = match &execute.executed {
+            Executed::Text(text) => {
+                let text = self.evaluate(text)?.to_string();
+                self.nested(&text, &[], client)?;
+                return Ok(Flow::Next);
+            }
+            Executed::Procedure { name, arguments } => (name, arguments),
+        };
+        let schema = name.schema().unwrap_or_default().to_ascii_lowercase();
+        let flow = match (schema.as_str(), name.object().to_ascii_lowercase().as_str()) {
+            ("" | "sys" | "dbo", "sp_executesql") => self.execute_sql(arguments, client),
+            ("" | "sys" | "dbo", "sp_helpfile") => self.help_file(arguments, client),
+            ("" | "sys" | "dbo", "sp_datatype_info" | "sp_datatype_info_100") => {
+                self.done(Command::OTHER, None, client)
+            }
+            ("vdisim", "change") => self.change(arguments, client),
+            _ => Err(Message::new(2812, &[name]).with_state(62).into()),
+        }?;
+        if let Some(status) = &execute.status {
+            self.assign(status, Value::Int(0))?;
+        }
+        Ok(flow)
+    }
+
+    /// `sp_executesql N'text', N'@a int, …', @a = value, …`.
+    fn execute_sql(
+        &mut self,
+        arguments: &[ExecuteArgument],
+        client: &mut dyn Client,
+    ) -> Result<Flow, Stop> {
+        let mut rest = arguments.iter();
+        let text = match rest.next() {
+            Some(argument) => self.argument(argument)?,
+            None => {
+                let message = Message::new(201, &[&"sp_executesql", &"@statement"]);
+                return Err(message.from_procedure("sp_executesql").into());
+            }
+        };
+        let Value::Text(text) = text else {
+            let message = Message::new(214, &[&"@statement", &"ntext/nchar/nvarchar"]);
+            return Err(message.with_state(2).from_procedure("sp_executesql").into());
+        };
+        let declarations = match rest.next() {
+            Some(argument) => parse_declarations(&self.argument(argument)?.to_string())?,
+            None => Vec::new(),
+        };
+        let values: Vec<_> = rest.collect();
+        let mut parameters = Vec::new();
+        for (index, declaration) in declarations.iter().enumerate() {
+            let name = &declaration.name;
+            let same = |argument: &&&ExecuteArgument| {
+                argument.parameter.as_ref().is_some_and(|named| named.eq_ignore_ascii_case(name))
+            };
+            let by_place = || values.get(index).filter(|argument| argument.parameter.is_none());
+            let Some(argument) = values.iter().find(same).or_else(by_place) else {
+                let missing = Message::new(8178, &[&text, name]);
+                return Err(missing.into());
+            };
+            let data_type = declaration.data_type;
+            let value = convert(self.argument(argument)?, data_type, 0)?;
+            parameters.push((Parameter { name: name.clone(), data_type, value }, *argument));
+        }
+        if values.len() > parameters.len() {
+            return Err(Message::new(8144, &[&"sp_executesql"]).with_state(2).into());
+        }
+        let given: Vec<_> = parameters.iter().map(|(parameter, _)| parameter.clone()).collect();
+        let after = self.nested(&text, &given, client)?;
+        for (parameter, argument) in parameters {
+            if let (true, Some(crate::sql::Expression::Variable(target))) =
+                (argument.is_output, &argument.value)
+                && let Some(variable) = after.get(&parameter.name.to_lowercase())
+            {
+                self.assign(target, variable.value.clone())?;
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    fn argument(&self, argument: &ExecuteArgument) -> Result<Value, Stop> {
+        match &argument.value {
+            Some(value) => Ok(self.evaluate(value)?),
+            None => Ok(Value::Null),
+        }
+    }
+
+    /// `sp_helpfile`: the files of the current database.
+    fn help_file(
+        &mut self,
+        arguments: &[ExecuteArgument],
+        client: &mut dyn Client,
+    ) -> Result<Flow, Stop> {
+        if arguments.len() > 1 {
+            return Err(Message::new(8144, &[&"sp_helpfile"]).with_state(2).into());
+        }
+        let catalogue = self.instance.catalogue()?;
+        let files = catalogue.database(&self.database).map_or(&[][..], |d| &d.files);
+        let row = |file: &crate::catalogue::DatabaseFile| {
+            let is_log = file.kind == FileKind::Log;
+            vec![
+                Value::Text(file.logical_name.clone()),
+                Value::SmallInt(i16::try_from(file.id).unwrap_or(i16::MAX)),
+                Value::Text(file.physical_name.clone()),
+                if is_log { Value::Null } else { "PRIMARY".into() },
+                Value::Text(format!("{} KB", file.size / 1024)),
+                "Unlimited".into(),
+                "65536 KB".into(),
+                if is_log { "log only" } else { "data only" }.into(),
+            ]
+        };
+        let rows: Vec<_> = files.iter().map(row).collect();
+        const COLUMNS: &[(&str, DataType)] = &[
+            ("name", DataType::NVarChar(Some(128))),
+            ("fileid", DataType::SmallInt),
+            ("filename", DataType::NVarChar(Some(260))),
+            ("filegroup", DataType::NVarChar(Some(128))),
+            ("size", DataType::NVarChar(Some(18))),
+            ("maxsize", DataType::NVarChar(Some(18))),
+            ("growth", DataType::NVarChar(Some(18))),
+            ("usage", DataType::NVarChar(Some(9))),
+        ];
+        self.result_set(COLUMNS, &rows, Command::SELECT, client)
+    }
+
+    /// `vdisim.change @db, @pages, @seed`: changes pages and writes the log of it.
+    fn change(
+        &mut self,
+        arguments: &[ExecuteArgument],
+        client: &mut dyn Client,
+    ) -> Result<Flow, Stop> {
+        const PARAMETERS: [&str; 3] = ["@db", "@pages", "@seed"];
+        let mut values = [const { None }; 3];
+        for (index, argument) in arguments.iter().enumerate() {
+            let place = match &argument.parameter {
+                None => Some(index).filter(|index| *index < PARAMETERS.len()),
+                Some(name) => {
+                    let place = PARAMETERS.iter().position(|p| p.eq_ignore_ascii_case(name));
+                    if place.is_none() {
+                        return Err(Message::new(8145, &[name, &"change"]).with_state(2).into());
+                    }
+                    place
+                }
+            };
+            let Some(place) = place else {
+                return Err(Message::new(8144, &[&"change"]).with_state(2).into());
+            };
+            values[place] = Some(self.argument(argument)?);
+        }
+        let [Some(name), Some(pages), seed] = values else {
+            let missing = if values[0].is_none() { PARAMETERS[0] } else { PARAMETERS[1] };
+            return Err(Message::new(201, &[&"change", &missing]).with_state(4).into());
+        };
+        let integer = |value: Value| {
+            let number = convert(value, DataType::BigInt, 0)?.integer().unwrap_or(0);
+            Ok::<_, Message>(number)
+        };
+        let count = u32::try_from(integer(pages)?).unwrap_or(0);
+        let seed = integer(seed.unwrap_or(Value::Int(1)))? as u64;
+        self.change_pages(&name.to_string(), count, seed)?;
+        self.done(Command::OTHER, None, client)
+    }
+
+    fn change_pages(&self, name: &str, count: u32, seed: u64) -> Result<(), Stop> {
+        let instance = &self.instance;
+        instance.update(|catalogue| {
+            let missing = || Message::new(911, &[&name]).with_state(4);
+            let database = catalogue.database_mut(name).ok_or_else(missing)?;
+            let stored =
+                database.data_files().any(|file| matches!(file.content, Content::Stored(_)));
+            if stored && instance.server.is_reserved(name) {
+                return Err(Message::new(3023, &[]));
+            }
+            let changes = database.change(count, seed, super::now())?;
+            let written = Pages::open(database).and_then(|pages| pages.write_changes(&changes));
+            written.map_err(|error| Message::new(3271, &[&error.path.display(), &error.error]))
+        })?;
+        Ok(())
+    }
+}

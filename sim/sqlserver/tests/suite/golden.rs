@@ -1,0 +1,65 @@
+//! Backups of real servers, which are not part of the project.
+
+use std::path::PathBuf;
+
+use crate::server::Fixture;
+
+/// The folder of real backups; none, told by name, where it is missing.
+fn golden(test: &str) -> Option<PathBuf> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden");
+    let folder = std::env::var_os("VDISIM_GOLDEN").map_or_else(|| beside.into(), PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("skipped: {test}: no real backups in {}", folder.display());
+    None
+}
+
+/// Numbers of what is neither success nor the note about log that is not replayed.
+fn errors(server: &mut Fixture, batch: &str) -> Vec<u32> {
+    server.errors(batch).into_iter().filter(|number| *number != 0).collect()
+}
+
+// Catches: facts taken from the wrong field of real records, real sets refused or taken out of order.
+#[test]
+fn a_real_chain_restores_in_its_order_only() {
+    let Some(folder) = golden("a_real_chain_restores_in_its_order_only") else { return };
+    let mut server = Fixture::new();
+    let file = |name: &str| folder.join("chain-2016").join(name).display().to_string();
+    let mut restore = |what: &str, name: &str, end: &str| {
+        let batch = format!("RESTORE {what} real FROM DISK='{}' WITH {end}", file(name));
+        errors(&mut server, &batch)
+    };
+    assert_eq!(restore("DATABASE", "diff.bak", "NORECOVERY"), [3118, 3013]);
+    assert_eq!(restore("DATABASE", "full.bak", "NORECOVERY"), [0_u32; 0]);
+    assert_eq!(restore("LOG", "log3.trn", "NORECOVERY"), [4305, 3013]);
+    assert_eq!(restore("DATABASE", "log1.trn", "NORECOVERY"), [3135, 3013]);
+    for (what, name, end) in [
+        ("DATABASE", "diff.bak", "NORECOVERY"),
+        ("LOG", "log1.trn", "NORECOVERY"),
+        ("LOG", "log2.trn", "NORECOVERY"),
+        ("LOG", "log3.trn", "RECOVERY"),
+    ] {
+        assert_eq!(restore(what, name, end), [0_u32; 0], "{name}");
+    }
+    assert_eq!(restore("LOG", "log3.trn", "RECOVERY"), [3117, 3013]);
+}
+
+// Catches: families of a real backup not put together, pages of a real database lost on the way
+// through a backup of our own.
+#[test]
+fn a_real_database_is_backed_up_again_with_the_same_pages() {
+    let Some(folder) = golden("a_real_database_is_backed_up_again_with_the_same_pages") else {
+        return;
+    };
+    let mut server = Fixture::new();
+    let file = |n: u32| folder.join(format!("stripe-2008r2/family{n}.bak")).display().to_string();
+    let (one, two) = (file(1), file(2));
+    let batch = format!("RESTORE DATABASE real FROM DISK='{one}', DISK='{two}'");
+    assert_eq!(errors(&mut server, &batch), [0_u32; 0]);
+    let before = server.digest("real");
+    assert_eq!(errors(&mut server, &format!("RESTORE VERIFYONLY FROM DISK='{one}'")), [3132, 3013]);
+    server.succeed("BACKUP DATABASE real TO DISK='again' WITH COPY_ONLY");
+    server.succeed("RESTORE DATABASE twin FROM DISK='again'");
+    assert_eq!(server.digest("twin"), before);
+}

@@ -1,0 +1,8 @@
+//! Tests of the fake SQL Server from outside.
+
+mod chains;
+mod devices;
+mod golden;
+mod server;
+mod statements;
+mod written;

@@ -1,0 +1,364 @@
+//! Batches against a server: what a client sees.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fake_sqlserver::catalogue::{Pages, Server};
+use fake_sqlserver::messages::MemoryLog;
+use fake_sqlserver::session::{Instance, Login, Session, TextClient};
+use rstest::rstest;
+use tempfile::TempDir;
+use vdi_device::{Environment, Namespace};
+use vdi_protocol::Profile;
+use vdi_region::Backend;
+
+/// A server with a folder of its own, and a session on it.
+pub(crate) struct Fixture {
+    folder: TempDir,
+    log: Arc<MemoryLog>,
+    pub(crate) instance: Arc<Instance>,
+    session: Session,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!("tsql-{}-{number}", std::process::id());
+        let namespace = Namespace::new(&name).unwrap();
+        let environment = Environment::new(namespace, Backend::platform_default());
+        let log = Arc::new(MemoryLog::default());
+        let server = Server::open(folder.path()).unwrap();
+        let instance = Instance::new(server, environment, Profile::SQL2016, "HOST", log.clone());
+        let instance = Arc::new(instance);
+        let session = Session::new(instance.clone(), Login::default());
+        Fixture { folder, log, instance, session }
+    }
+
+    pub(crate) fn run(&mut self, batch: &str) -> Vec<String> {
+        let mut client = TextClient::default();
+        self.session.execute(batch, &[], &mut client).unwrap();
+        client.lines
+    }
+
+    /// Numbers of the messages, without those of success.
+    pub(crate) fn errors(&mut self, batch: &str) -> Vec<u32> {
+        let number = |line: &String| line.split(':').next()?.parse().ok();
+        let quiet = [3014, 4035, 3211, 5701];
+        self.run(batch).iter().filter_map(number).filter(|n| !quiet.contains(n)).collect()
+    }
+
+    pub(crate) fn succeed(&mut self, batch: &str) {
+        assert_eq!(self.errors(batch), [0_u32; 0], "{batch}");
+    }
+
+    pub(crate) fn digest(&self, database: &str) -> u64 {
+        let catalogue = self.instance.server.read().unwrap();
+        Pages::open(catalogue.database(database).unwrap()).unwrap().digest().unwrap()
+    }
+
+    fn backup_file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join("backup").join(name)
+    }
+}
+
+// Catches: a part of SELECT that is left out, a column or function without a value.
+#[test]
+fn scripts_get_their_answers() {
+    let mut server = Fixture::new();
+    assert_eq!(
+        server.run(
+            "SELECT TOP 2 name, recovery_model_desc AS model FROM sys.databases d
+             WHERE d.database_id > 4 AND name LIKE '%n%' ORDER BY name DESC"
+        ),
+        ["name|model", "Northwind|FULL", "AdventureWorks|FULL"]
+    );
+    assert_eq!(
+        server.run(
+            "SELECT COUNT(*), MAX(database_id) FROM sys.databases WHERE state_desc = 'online'"
+        ),
+        ["|", "6|7"]
+    );
+    assert_eq!(
+        server.run(
+            "USE pubs; DECLARE @n sysname = DB_NAME(); SET @n += '!'
+             IF EXISTS (SELECT 1 FROM sys.database_files WHERE type = 1) PRINT @n + CAST(1 + 2 AS nvarchar(9))
+             ELSE PRINT 'none'"
+        ),
+        ["5701: Changed database context to 'pubs'.", "0: pubs!3"]
+    );
+    assert_eq!(
+        server.run(
+            "SELECT CASE DB_ID('nothing') WHEN 1 THEN 'a' ELSE ISNULL(NULL, 'b') END AS x, 7 / 2"
+        ),
+        ["x|", "b|3"]
+    );
+    assert_eq!(
+        server.run(
+            "SELECT d.name, f.name FROM sys.databases d JOIN sys.master_files f
+             ON f.database_id = d.database_id WHERE d.name = 'pubs' ORDER BY f.file_id"
+        ),
+        ["name|name", "pubs|pubs", "pubs|pubs_log"]
+    );
+    let version = server.run("SELECT @@VERSION, SERVERPROPERTY('ProductVersion')");
+    assert!(version[1].contains("Microsoft SQL Server 2016"), "{version:?}");
+    assert!(server.run("EXEC sp_helpfile")[1].starts_with("pubs|1|"));
+}
+
+// Catches: parameters that do not reach the batch, an output that does not come back.
+#[test]
+fn sp_executesql_passes_parameters_both_ways() {
+    let mut server = Fixture::new();
+    assert_eq!(
+        server.run(
+            "DECLARE @out int, @d nvarchar(20) = N'pubs'
+             EXEC sp_executesql N'SET @o = @a + DB_ID(@d); PRINT @d', N'@a int, @d sysname, @o int OUTPUT',
+                  40, @d = @d, @o = @out OUTPUT
+             SELECT @out"
+        ),
+        ["0: pubs", "", "45"]
+    );
+    server.succeed(
+        "EXEC sp_executesql N'BACKUP DATABASE @d TO DISK = @f WITH INIT',
+             N'@d sysname, @f nvarchar(260)', N'pubs', N'p.bak'",
+    );
+    assert!(server.backup_file("p.bak").exists());
+}
+
+// Catches: an error without its number, a batch that goes on or stops where the real one does not.
+#[rstest]
+#[case("SELECT * FROM nowhere", &[208])]
+#[case("SELECT x FROM sys.databases", &[207])]
+#[case("EXEC sp_nothing", &[2812])]
+#[case("USE nowhere", &[911])]
+#[case("SELECT 1/0", &[8134])]
+#[case("SELECT CAST('x' AS int)", &[245])]
+#[case("SELECT nofunction(1)", &[195])]
+#[case("BACKUP DATABASE nowhere TO DISK='x'", &[911, 3013])]
+#[case("BACKUP DATABASE tempdb TO DISK='x'", &[3147, 3013])]
+#[case("BACKUP LOG master TO DISK='x'", &[3024, 3013])]
+#[case("BACKUP LOG pubs TO DISK='x'", &[4214, 3013])]
+#[case("BACKUP DATABASE pubs TO DISK='x' WITH DIFFERENTIAL", &[3035, 3013])]
+#[case("BACKUP DATABASE pubs TO pubsdump", &[3206, 3013])]
+#[case("BACKUP DATABASE pubs TO DISK=''", &[3044, 3013])]
+#[case("BACKUP DATABASE pubs TO DISK='x', VIRTUAL_DEVICE='y'", &[3011, 3013])]
+#[case("BACKUP DATABASE pubs TO DISK='x' WITH INIT, NOINIT", &[3031, 3013])]
+#[case("BACKUP LOG pubs TO DISK='x' WITH DIFFERENTIAL", &[3032, 3013])]
+#[case("BACKUP DATABASE pubs TO DISK='x' WITH BLOCKSIZE=1000", &[3253, 3013])]
+#[case("BACKUP DATABASE pubs TO DISK='x' WITH STATS=101", &[3250, 3013])]
+#[case("BACKUP DATABASE pubs TO VIRTUAL_DEVICE='a', VIRTUAL_DEVICE='b' WITH SNAPSHOT", &[3277, 3013])]
+#[case("BACKUP DATABASE pubs TO VIRTUAL_DEVICE='there is none'", &[18210, 3013])]
+#[case("BEGIN TRAN BACKUP DATABASE pubs TO DISK='x'", &[3021, 3013])]
+#[case("RESTORE DATABASE pubs FROM DISK='missing'", &[3201, 3013])]
+#[case("RESTORE DATABASE pubs WITH RECOVERY", &[3153, 3013])]
+#[case("RESTORE HEADERONLY FROM DISK='missing'", &[3201, 3013])]
+#[case("RESTORE DATABASE master FROM DISK='x'", &[3102, 3013])]
+#[case("USE nowhere SELECT 1/0", &[911, 8134])]
+#[case("SELECT 1/0 SELECT FROM", &[156])]
+#[case("DROP DATABASE master", &[3708])]
+fn mistakes_have_their_numbers(#[case] batch: &str, #[case] numbers: &[u32]) {
+    assert_eq!(Fixture::new().errors(batch), numbers, "{batch}");
+}
+
+#[test]
+fn without_sysadmin_virtual_devices_are_refused() {
+    let server = Fixture::new();
+    let login = Login { is_sysadmin: false, ..Login::default() };
+    let session = Session::new(server.instance.clone(), login);
+    let mut server = Fixture { session, ..server };
+    assert_eq!(server.errors("BACKUP DATABASE pubs TO VIRTUAL_DEVICE='x'"), [3265, 3013]);
+}
+
+// Catches: messages out of order or with other numbers than the pages that went.
+#[test]
+fn a_backup_says_what_it_did() {
+    let mut server = Fixture::new();
+    let lines = server.run("BACKUP DATABASE pubs TO DISK='p.bak' WITH STATS=50, NAME='n'");
+    assert_eq!(lines[..2], ["3211: 50 percent processed.", "3211: 100 percent processed."]);
+    assert_eq!(lines[2], "4035: Processed 896 pages for database 'pubs', file 'pubs' on file 1.");
+    assert!(lines[4].starts_with("3014: BACKUP DATABASE successfully processed 897 pages in "));
+    let rows = server.run(
+        "SELECT s.name, s.type, f.device_type, f.physical_device_name FROM msdb.dbo.backupset s
+         INNER JOIN msdb..backupmediafamily f ON f.media_set_id = s.media_set_id",
+    );
+    assert_eq!(rows[1..], ["n|D|2|p.bak"]);
+    let log = server.log.entries();
+    assert_eq!(log.last().unwrap().message.number, 18264, "{log:?}");
+}
+
+// Catches: pages lost or misplaced, log not replayed, a differential with too few pages, a wrong
+// order accepted, with one and with several families.
+#[rstest]
+#[case(1)]
+#[case(3)]
+fn a_chain_restores_to_the_same_pages(#[case] stripes: usize) {
+    let mut server = Fixture::new();
+    let devices = |name: &str| {
+        let list: Vec<_> = (0..stripes).map(|n| format!("DISK='{name}{n}'")).collect();
+        list.join(", ")
+    };
+    let mut digests = Vec::new();
+    server.succeed("EXEC vdisim.change pubs, 20, 1");
+    for (step, statement) in [
+        ("full", "BACKUP DATABASE pubs TO {} WITH CHECKSUM"),
+        ("log1", "BACKUP LOG pubs TO {}"),
+        ("diff", "BACKUP DATABASE pubs TO {} WITH DIFFERENTIAL, CHECKSUM"),
+        ("log2", "BACKUP LOG pubs TO {} WITH BLOCKSIZE=4096"),
+        ("log3", "BACKUP LOG pubs TO {}"),
+    ] {
+        server.succeed(&statement.replace("{}", &devices(step)));
+        digests.push(server.digest("pubs"));
+        server
+            .succeed(&format!("EXEC vdisim.change @db='pubs', @pages=25, @seed={}", digests.len()));
+    }
+    let restore = |what: &str, name: &str, with: &str| {
+        format!("RESTORE {what} copy FROM {} WITH {with}", devices(name))
+    };
+    for file in ["full", "log1", "diff"] {
+        let verified = server.errors(&format!("RESTORE VERIFYONLY FROM {}", devices(file)));
+        assert_eq!(verified, [3262]);
+    }
+    server.succeed(&restore("DATABASE", "full", "NORECOVERY, MOVE 'pubs' TO 'c:\\copy.mdf'"));
+    assert_eq!(server.digest("copy"), digests[0]);
+    assert_eq!(server.errors(&restore("LOG", "log2", "NORECOVERY")), [4305, 3013]);
+    server.succeed(&restore("LOG", "log1", "NORECOVERY"));
+    server.succeed(&restore("DATABASE", "diff", "NORECOVERY"));
+    assert_eq!(server.digest("copy"), digests[2]);
+    assert_eq!(server.errors(&restore("LOG", "log1", "NORECOVERY")), [4326, 3013]);
+    assert_eq!(server.errors(&restore("LOG", "log3", "NORECOVERY")), [4305, 3013]);
+    assert_eq!(server.errors("USE copy"), [927]);
+    server.succeed(&restore("LOG", "log2", "NORECOVERY"));
+    assert_eq!(server.digest("copy"), digests[3]);
+    server.succeed(&restore("LOG", "log3", "RECOVERY"));
+    assert_eq!(server.digest("copy"), digests[4]);
+    server.succeed("USE copy");
+    server.succeed("USE master");
+    assert_eq!(server.errors(&restore("LOG", "log3", "RECOVERY")), [3117, 3013]);
+}
+
+/// A database that was backed up to `x` and changed since.
+fn backed_up() -> Fixture {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE Northwind TO DISK='x'");
+    server.succeed("BACKUP DATABASE pubs TO DISK='a', DISK='b'");
+    server
+}
+
+fn data_files(folder: &Path) -> usize {
+    folder.join("data").read_dir().map_or(0, Iterator::count)
+}
+
+// Catches: a damaged stream restored, files of a failed restore left behind, the old database
+// touched, another message than the real one.
+#[test]
+fn damage_is_told_and_the_old_database_stays() {
+    let mut server = backed_up();
+    let before = server.digest("Northwind");
+    let file = server.backup_file("x");
+    let whole = std::fs::read(&file).unwrap();
+    let restore = "RESTORE DATABASE Northwind FROM DISK='x' WITH REPLACE";
+    for (damage, expected) in [
+        (whole[..whole.len() / 2].to_vec(), 3203),
+        (whole[..1000].to_vec(), 3208),
+        (Vec::new(), 3254),
+        (b"not a backup".repeat(100), 3242),
+        (
+            {
+                let mut bytes = whole.clone();
+                bytes[whole.len() / 2 + 100] ^= 1;
+                bytes
+            },
+            3183,
+        ),
+    ] {
+        std::fs::write(&file, &damage).unwrap();
+        let errors = server.errors(restore);
+        assert_eq!(errors, [expected, 3013], "{} bytes", damage.len());
+        assert_eq!(server.digest("Northwind"), before);
+        assert_eq!(data_files(server.folder.path()), 0);
+    }
+    std::fs::write(&file, &whole).unwrap();
+    server.succeed(restore);
+    assert_eq!(server.digest("Northwind"), before);
+    server.succeed(restore);
+    assert_eq!(data_files(server.folder.path()), 1, "the files before were removed");
+}
+
+// Catches: families taken in any number or twice.
+#[test]
+fn all_families_are_wanted_once() {
+    let mut server = backed_up();
+    let mut errors =
+        |from: &str| server.errors(&format!("RESTORE DATABASE pubs FROM {from} WITH REPLACE"));
+    assert_eq!(errors("DISK='a'"), [3132, 3013]);
+    assert_eq!(errors("DISK='a', DISK='a'"), [3227, 3013]);
+    assert_eq!(errors("DISK='x', DISK='b'"), [3231, 3013]);
+    assert_eq!(errors("DISK='b', DISK='a'"), [0_u32; 0]);
+}
+
+// Catches: a backup file overwritten without being asked to.
+#[test]
+fn a_file_that_holds_a_backup_is_not_overwritten() {
+    let mut server = backed_up();
+    assert_eq!(server.errors("BACKUP DATABASE pubs TO DISK='x'"), [3246, 3013]);
+    server.succeed("BACKUP DATABASE pubs TO DISK='x' WITH INIT");
+    assert_eq!(server.errors("RESTORE DATABASE Northwind FROM DISK='x'"), [3154, 3013]);
+}
+
+// Catches: columns that are missing or in another order, a value from the wrong record.
+#[test]
+fn the_only_statements_show_what_is_on_the_media() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='p' WITH NAME='the name', CHECKSUM, COPY_ONLY");
+    let table = |lines: Vec<String>| {
+        let split = |line: &String| line.split('|').map(str::to_owned).collect::<Vec<_>>();
+        (split(&lines[0]), lines[1..].iter().map(split).collect::<Vec<_>>())
+    };
+    let (columns, rows) = table(server.run("RESTORE HEADERONLY FROM DISK='p'"));
+    assert_eq!((columns.len(), rows.len()), (56, 1));
+    let value = |name: &str| &rows[0][columns.iter().position(|column| column == name).unwrap()];
+    for (name, expected) in [
+        ("BackupName", "the name"),
+        ("BackupType", "1"),
+        ("DatabaseName", "pubs"),
+        ("DatabaseVersion", "852"),
+        ("HasBackupChecksums", "1"),
+        ("IsCopyOnly", "1"),
+        ("RecoveryModel", "FULL"),
+        ("BackupTypeDescription", "Database"),
+        ("ServerName", "HOST"),
+    ] {
+        assert_eq!(value(name), expected, "{name}");
+    }
+    assert_ne!(value("BackupFinishDate"), "NULL");
+    let (columns, rows) = table(server.run("RESTORE FILELISTONLY FROM DISK='p'"));
+    assert_eq!(columns.len(), 22);
+    assert_eq!(
+        (rows[0][0].as_str(), rows[0][2].as_str(), rows[0][4].as_str()),
+        ("pubs", "D", "8388608")
+    );
+    assert_eq!(rows[1][2], "L");
+    let (columns, rows) = table(server.run("RESTORE LABELONLY FROM DISK='p'"));
+    assert_eq!((columns.len(), rows[0][2].as_str()), (13, "1"));
+    assert_eq!(rows[0][8], "Microsoft SQL Server");
+    let verified = server.run("RESTORE VERIFYONLY FROM DISK='p' WITH CHECKSUM");
+    assert_eq!(verified, ["3262: The backup set on file 1 is valid."]);
+}
+
+// Catches: STOPAT that stops too early or too late; a tail-log backup that leaves the database in use.
+#[test]
+fn a_restore_stops_at_a_time_and_the_tail_is_kept() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='f'");
+    let before = server.digest("pubs");
+    server.succeed("EXEC vdisim.change pubs, 10, 5");
+    let after = server.digest("pubs");
+    server.succeed("BACKUP LOG pubs TO DISK='l' WITH NORECOVERY");
+    assert_eq!(server.errors("USE pubs"), [927]);
+    for (time, expected) in [("2001-01-01", before), ("2999-12-31 10:00", after)] {
+        server.succeed("RESTORE DATABASE pubs FROM DISK='f' WITH NORECOVERY, REPLACE");
+        server.succeed(&format!("RESTORE LOG pubs FROM DISK='l' WITH STOPAT='{time}'"));
+        assert_eq!(server.digest("pubs"), expected, "{time}");
+    }
+}
