@@ -92,14 +92,33 @@ impl<'a> Answer<'a> {
     fn token(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         self.scratch.clear();
         if let Some(Pending { status, done }) = self.pending.take() {
-            let kind =
-                if self.parameters.is_some() { DoneToken::DoneInProc } else { DoneToken::Done };
+            let kind = self.done_kind();
             let rows = done.rows.unwrap_or(0);
             token::done_token(kind, status | done::MORE, done.command, rows, &mut self.scratch);
         }
         encode(&mut self.scratch);
         let sent = self.out.put(&self.scratch);
         self.note(sent);
+    }
+
+    /// Appends a message and what belongs behind it, and sends all there is.
+    fn notice(&mut self, message: &Message, behind: impl FnOnce(&mut Vec<u8>)) {
+        if message.class > 10 {
+            (self.failed, self.ever_failed) = (true, true);
+        }
+        let server = std::mem::take(&mut self.standing.server_name);
+        self.token(|out| {
+            token::notice(&message.notice(&server), out);
+            behind(out);
+        });
+        self.standing.server_name = server;
+        let sent = self.out.flush();
+        self.note(sent);
+    }
+
+    /// How a statement ends here.
+    fn done_kind(&self) -> DoneToken {
+        if self.parameters.is_some() { DoneToken::DoneInProc } else { DoneToken::Done }
     }
 
     fn note(&self, sent: std::io::Result<()>) {
@@ -157,14 +176,12 @@ impl<'a> Answer<'a> {
 
 impl Reply for Answer<'_> {
     fn message(&mut self, message: &Message) {
-        if message.class > 10 {
-            (self.failed, self.ever_failed) = (true, true);
-        }
-        let server = std::mem::take(&mut self.standing.server_name);
-        self.token(|out| token::notice(&message.notice(&server), out));
-        self.standing.server_name = server;
-        let sent = self.out.flush();
-        self.note(sent);
+        self.notice(message, |_| ());
+    }
+
+    fn progress(&mut self, message: &Message, command: u16) {
+        let kind = self.done_kind();
+        self.notice(message, |out| token::done_token(kind, done::MORE, command, 0, out));
     }
 
     fn columns(&mut self, columns: &[Column]) {

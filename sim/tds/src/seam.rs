@@ -55,6 +55,11 @@ pub trait Reply {
     /// before it, so that progress is seen while the statement runs.
     fn message(&mut self, message: &Message);
 
+    /// A message of a statement that goes on: "10 percent processed." and every other message of a BACKUP or RESTORE
+    /// but its last. `command` is the statement's number, as in [`StatementDone`]. SQL Server closes such a message as
+    /// if it were a statement's end, and ODBC shows a message only then.
+    fn progress(&mut self, message: &Message, command: u16);
+
     /// Starts a result set.
     fn columns(&mut self, columns: &[Column]);
 
@@ -62,9 +67,8 @@ pub trait Reply {
     /// error message.
     fn row(&mut self, values: &[Value]);
 
-    /// Ends a statement. An error since the last end marks it as failed. SQL Server calls this after each
-    /// message of a BACKUP or RESTORE as well, and not at all for statements like SET. Without any, the answer ends
-    /// with the request.
+    /// Ends a statement. An error since the last end marks it as failed. Statements like SET need no end; the request
+    /// ends in any case.
     fn done(&mut self, done: StatementDone);
 
     /// The current database is now `name`. SQL Server says so in front of message 5701.
