@@ -55,7 +55,7 @@ class Pytds:
 
     def parameters(self, connection):
         cursor = connection.cursor()
-        cursor.execute("rows 2 -- %s %s %s", ("text", 5, datetime.datetime(2024, 2, 29, 12, 0)))
+        cursor.execute("rows 2 where a = %s and b = %s and c = %s", ("text", 5, datetime.datetime(2024, 2, 29, 12, 0)))
         return cursor.fetchall()
 
     def cancel(self, connection):
@@ -92,7 +92,7 @@ class Pymssql:
 
     def parameters(self, connection):
         cursor = connection.cursor()
-        cursor.execute("rows 2 -- %s %s", ("text", 5))
+        cursor.execute("rows 2 where a = %s and b = %s", ("text", 5))
         return cursor.fetchall()
 
     cancel = None
@@ -131,7 +131,7 @@ class Pyodbc:
 
     def parameters(self, connection):
         cursor = connection.cursor()
-        cursor.execute("rows 2 -- ? ?", ("text", 5))
+        cursor.execute("rows 2 where a = ? and b = ?", ("text", 5))
         return cursor.fetchall()
 
     def cancel(self, connection):

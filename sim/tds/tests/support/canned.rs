@@ -195,9 +195,13 @@ impl Session for CannedSession {
 
     fn procedure(&mut self, call: &Call, reply: &mut dyn Reply) -> i32 {
         self.canned.calls.lock().unwrap().push(call.clone());
-        if call.name == "sp_executesql"
-            && let Some(Value::Text(text)) = call.parameters.first().map(|first| &first.value)
-        {
+        let statement = match call.name.as_str() {
+            "sp_executesql" => call.parameters.first(),
+            // Behind the handle, which goes back, and the declaration of the parameters.
+            "sp_prepexec" => call.parameters.get(2),
+            _ => None,
+        };
+        if let Some(Value::Text(text)) = statement.map(|parameter| &parameter.value) {
             self.run(text, reply);
         }
         for (index, parameter) in call.parameters.iter().enumerate() {
