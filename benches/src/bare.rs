@@ -161,7 +161,8 @@ impl Drop for Pair {
 
 /// The child of a [`Pair`]: empties buffers until it is killed.
 pub(crate) fn child(numbers: &[usize]) {
-    let &[buffers, size, spins] = numbers else { panic!("three numbers, not {numbers:?}") };
+    let &[cpu, buffers, size, spins] = numbers else { panic!("four numbers, not {numbers:?}") };
+    process::pin(cpu);
     let memory = File::options().read(true).write(true).open("/proc/self/fd/0").expect("memory");
     let at = map(&memory, CONTROL + buffers * size);
     let pair = Pair { at, buffers, size, spins: spins as u32, child: None };

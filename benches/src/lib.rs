@@ -5,11 +5,10 @@
 #![deny(unsafe_code)]
 
 pub mod bare;
+mod client;
 pub mod load;
 pub mod measures;
 pub mod process;
 pub mod report;
 pub mod runner;
-mod client {
-    pub(crate) fn run(_: &[usize]) {}
-}
+pub mod subject;

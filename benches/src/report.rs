@@ -44,7 +44,8 @@ impl Report {
 
     /// Adds the ratio of a baseline to itself; how far its interval goes from 1 is what noise does to every other.
     pub fn add_noise(&mut self, name: &'static str, ratio: Estimate) {
-        self.noise = (ratio.high - 1.0).max(1.0 - ratio.low);
+        // Also where nothing was measured, and the interval is no number.
+        self.noise = (ratio.high - 1.0).max(1.0 - ratio.low).max(0.0);
         self.add(name, "", ratio, Goal::Reported);
     }
 
@@ -97,6 +98,7 @@ impl Display for Report {
         for Line { name, unit, estimate, goal } in &self.lines {
             let Estimate { median, low, high } = *estimate;
             let verdict = match goal {
+                _ if median.is_nan() => "not measured: others used the machine",
                 Goal::Reported => "",
                 goal if goal.is_met(*estimate, self.noise) => "met",
                 _ => "MISSED",

@@ -160,6 +160,11 @@ impl Rounds {
 }
 
 impl Estimate {
+    /// A number that was counted, not sampled.
+    pub fn exactly(value: f64) -> Estimate {
+        Estimate { median: value, low: value, high: value }
+    }
+
     /// The same in a unit of which one makes `factor` of the new one.
     pub fn times(self, factor: f64) -> Estimate {
         Estimate { median: self.median * factor, low: self.low * factor, high: self.high * factor }
@@ -196,14 +201,18 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The mean number of seconds that `work` says it took, over as many calls as fill a sample.
-pub fn mean_seconds(mut work: impl FnMut() -> Duration) -> f64 {
+///
+/// # Errors
+///
+/// The first error of `work`.
+pub fn mean_seconds(mut work: impl FnMut() -> Result<Duration>) -> Result<f64> {
     let begun = Instant::now();
     let (mut total, mut times) = (Duration::ZERO, 0);
     while begun.elapsed() < SAMPLE {
-        total += work();
+        total += work()?;
         times += 1;
     }
-    total.as_secs_f64() / f64::from(times)
+    Ok(total.as_secs_f64() / f64::from(times))
 }
 
 #[cfg(test)]

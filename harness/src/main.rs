@@ -1,2 +1,8 @@
-//! stub
-fn main() {}
+//! The `vdisim` command.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vdisim::command::main()
+}

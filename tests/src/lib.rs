@@ -1,1 +1,9 @@
-//! stub
+//! What the end-to-end tests share: the built binaries, golden backups, and a scene in which a
+//! server and a client meet.
+#![forbid(unsafe_code)]
+
+pub mod artefacts;
+pub mod golden;
+mod scene;
+
+pub use scene::{Ended, Running, Scene, is_killed};

@@ -17,7 +17,7 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    if process::run_if_other_side() {
+    if process::run_if_other_side()? {
         return Ok(());
     }
     let Arguments { quick, others_at_most } = Arguments::parse();

@@ -192,6 +192,9 @@ pub enum Reason {
     /// The device was closed.
     #[error("the device is closed")]
     DeviceClosed,
+    /// CloseDevice came twice.
+    #[error("the device was closed before")]
+    ClosedBefore,
     /// The object was opened by another process; this one is its fork.
     #[error("the set was opened by another process; a forked child must open its own")]
     Forked,
@@ -239,10 +242,12 @@ impl Error {
             | Reason::NoSuchDevice { .. } => HResult::VD_E_INVALID,
             Reason::InstanceName { .. } => HResult::VD_E_INSTANCE_NAME,
             Reason::AllOpen { .. } | Reason::DevicesOpen { .. } => HResult::VD_E_OPEN,
-            Reason::Config(_) | Reason::Alignment { .. } => HResult::VD_E_NOTSUPPORTED,
+            Reason::Config(error) => error.status(),
+            Reason::Alignment { .. } => HResult::VD_E_NOTSUPPORTED,
             Reason::Aborted(_) => HResult::VD_E_ABORT,
             Reason::TimedOut(_) => HResult::VD_E_TIMEOUT,
             Reason::NoBuffer { .. } | Reason::TooMany { .. } => HResult::VD_E_MEMORY,
+            Reason::ClosedBefore => HResult::VD_E_CLOSE,
             Reason::QueueFull { .. } => HResult::VD_E_QUEUE_FULL,
             Reason::IoError { .. } => HResult::VD_E_IO_ERROR,
             Reason::LayoutVersion { .. } | Reason::Damaged(_) => HResult::VD_E_UNEXPECTED,

@@ -176,7 +176,7 @@ pub(crate) struct Control {
     pub(crate) abort_detail: [AtomicU32; 3],
     /// Non-zero tag of the set's handles.
     pub(crate) tag: AtomicU32,
-    /// 0 nobody, 1 a server is attaching, 2 its identity is written.
+    /// 1 once a server has attached and its identity is written.
     pub(crate) server_attached: AtomicU32,
     pub(crate) server: Identity,
     /// 1 once the primary's GetConfiguration succeeded: devices may be opened, secondaries may join.

@@ -103,7 +103,7 @@ pub(crate) fn make_way(environment: &Environment, name: &[u8]) -> Result<(), Err
         Err(_) => in_use(environment.backend, control.as_str()),
     };
     if alive {
-        return Err(taken(environment, name));
+        return Err(taken(environment, name, &control));
     }
     let mut sets = sets(environment.backend, Some(&environment.namespace))?;
     let objects = sets.remove(control.as_str()).unwrap_or_default();
@@ -111,13 +111,20 @@ pub(crate) fn make_way(environment: &Environment, name: &[u8]) -> Result<(), Err
 }
 
 /// The error for a name that a living set has, or that can't even be looked at.
-fn taken(environment: &Environment, name: &[u8]) -> Error {
-    match ControlSegment::open(environment, name) {
+fn taken(environment: &Environment, name: &[u8], control: &ObjectName) -> Error {
+    let error = match ControlSegment::open(environment, name) {
         Ok(segment) => {
-            Reason::Exists { name: naming::display(name), pid: segment.identity().client.pid }
-                .into()
+            let pid = segment.identity().client.pid;
+            return Reason::Exists { name: naming::display(name), pid }.into();
         }
         Err(error) => error,
+    };
+    match error.reason() {
+        // It is just being made, or has just gone.
+        Reason::Region(RegionError::NotReady { .. }) | Reason::NoSuchSet { .. } => {
+            RegionError::Exists { object: control.to_string() }.into()
+        }
+        _ => error,
     }
 }
 
@@ -160,18 +167,21 @@ fn in_use(backend: Backend, control: &str) -> bool {
     }
 }
 
+/// Removes an object whose lease is held although creator and server are dead: by a fork of theirs.
 fn remove_orphan(backend: Backend, object: &ObjectInfo) -> Result<(), Error> {
     let environment = Environment::new(Namespace::default(), backend);
-    let control =
-        naming::control_of_segment(object.name.as_str()).unwrap_or(object.name.as_str()).to_owned();
-    if in_use(backend, &control) {
+    let name = object.name.as_str();
+    let control = ObjectName::new(naming::control_of_segment(name).unwrap_or(name))?;
+    // A held lease on what can't be read: its owner is given the benefit of the doubt.
+    let Ok(segment) = ControlSegment::open_object(&environment, &control) else { return Ok(()) };
+    if segment.client_alive() || segment.server_alive() {
         return Ok(());
     }
-    let name = ObjectName::new(&control)?;
-    if ControlSegment::open_object(&environment, &name).is_err() {
-        // A held lease on what can't be read: its owner is given the benefit of the doubt.
-        return Ok(());
+    // What was judged is removed, not what may have its name by now. A buffer segment's name is never
+    // used again.
+    match control == object.name {
+        true => segment.region().unlink()?,
+        false => vdi_region::Region::open(backend, &object.name)?.unlink()?,
     }
-    vdi_region::Region::open(backend, &object.name)?.unlink()?;
     Ok(())
 }

@@ -16,13 +16,13 @@ use crate::{
     error::{Error, Reason},
     handle::TAG_MAX,
     layout::{
-        Control, LAYOUT_VERSION, Lane, MAGIC, Mapped, Offsets, RING_LEN, SET_NAME_MAX, load_u64,
-        preamble, store_u64,
+        Control, LAYOUT_VERSION, Lane, MAGIC, Mapped, Offsets, RING_LEN, SEGMENTS_MAX,
+        SET_NAME_MAX, load_u64, preamble, store_u64,
     },
     naming,
     phase::Phase,
     signal::{Doorbell, LANES_MAX},
-    waiting::Waiting,
+    waiting::{Patience, Waiting},
 };
 
 /// What the preamble says, checked.
@@ -65,7 +65,10 @@ impl ControlSegment {
             mapped: Mapped::new(region, lanes)?,
             cpus: usable_cpus(),
         };
-        segment.choose_tag(environment)?;
+        if let Err(error) = segment.choose_tag(environment) {
+            segment.unlink_all();
+            return Err(error);
+        }
         // From now on a server may have it; until now the phase was none.
         segment.control().phase.store(Phase::Configurable as u32, Ordering::Release);
         Ok(segment)
@@ -121,8 +124,13 @@ impl ControlSegment {
     }
 
     /// A place to wait on one of the segment's doorbells.
-    pub(crate) fn waiting<'a>(&'a self, bell: &'a Doorbell<AtomicU32>) -> Waiting<'a> {
-        Waiting { region: self.region(), bell, spinners: &self.control().spinners, cpus: self.cpus }
+    pub(crate) fn waiting<'a>(
+        &'a self,
+        bell: &'a Doorbell<AtomicU32>,
+        patience: &'a Patience,
+    ) -> Waiting<'a> {
+        let spinners = &self.control().spinners;
+        Waiting { region: self.region(), bell, spinners, patience, cpus: self.cpus }
     }
 
     /// Wakes everybody who sleeps on `bell`, after [`Doorbell::ring`] or
@@ -161,6 +169,12 @@ impl ControlSegment {
         let before = control.phase.swap(Phase::Abort as u32, Ordering::AcqRel);
         self.wake_all();
         before != Phase::Abort as u32
+    }
+
+    /// At a Close that finds the set in Abort: wakes everybody once more. Whoever scribbled over the
+    /// phase has given no cause and woken nobody.
+    pub(crate) fn repeat_abort(&self) {
+        self.abort(AbortCause::new(AbortKind::Damaged));
     }
 
     /// Why the set was aborted, as the segment tells it.
@@ -217,7 +231,7 @@ impl ControlSegment {
     /// The server, once it has attached.
     pub(crate) fn server(&self) -> Option<ProcessIdentity> {
         let control = self.control();
-        (control.server_attached.load(Ordering::Acquire) == 2).then(|| control.server.load())
+        (control.server_attached.load(Ordering::Acquire) == 1).then(|| control.server.load())
     }
 
     /// Removes the names of all objects of the set that still are the ones it knows.
@@ -233,7 +247,8 @@ impl ControlSegment {
     pub(crate) fn unlink_segments(&self) {
         let region = self.region();
         let count = self.control().segment_count.load(Ordering::Acquire) as usize;
-        for index in 0..count.min(crate::layout::SEGMENTS_MAX) {
+        // One more than are published: a server may have been killed in between.
+        for index in 0..count.saturating_add(1).min(SEGMENTS_MAX) {
             let removed = naming::segment_name(region.name(), index, self.identity.generation)
                 .and_then(|name| Ok(Region::open(region.backend(), &name)?.unlink()?));
             match removed {
@@ -246,39 +261,41 @@ impl ControlSegment {
 
     /// Takes a handle tag that no other live set of the namespace has.
     ///
-    /// The segment is published when this runs, so of two sets created at once at least one sees the
-    /// other and moves. With more live sets than tags the last ones share.
+    /// The segment is published when this runs, and each tag is stored before the others are looked at,
+    /// so of two sets created at once at least one sees the other and moves. With more live sets than
+    /// tags the last ones share.
     fn choose_tag(&self, environment: &Environment) -> Result<(), Error> {
-        let prefix = naming::object_prefix(Some(&environment.namespace));
         let word = &self.control().tag;
-        for attempt in 0..8 {
-            let own = self.region().name();
-            let mut taken = [false; TAG_MAX as usize + 1];
-            for object in list_objects(environment.backend, &prefix)? {
-                if naming::is_control(object.name.as_str())
-                    && object.name != *own
-                    && let Ok(other) = ControlSegment::open_object(environment, &object.name)
-                    && let Some(slot) =
-                        taken.get_mut(other.control().tag.load(Ordering::Acquire) as usize)
-                {
-                    *slot = true;
-                }
-            }
-            let current = word.load(Ordering::Acquire) as usize;
-            if attempt > 0 && !taken[current] {
+        let mut tag = random_u64() as u32 % TAG_MAX + 1;
+        for _ in 0..8 {
+            // An exchange, because it orders the store before the look.
+            word.swap(tag, Ordering::SeqCst);
+            let taken = self.other_tags(environment)?;
+            if !taken[tag as usize] {
                 return Ok(());
             }
-            let start = random_u64() % u64::from(TAG_MAX);
-            let tag = (0..TAG_MAX)
-                .map(|i| (start as u32 + i) % TAG_MAX + 1)
-                .find(|tag| !taken[*tag as usize])
-                .unwrap_or(start as u32 + 1);
-            word.store(tag, Ordering::Release);
-            if taken.iter().all(|taken| !taken) {
-                return Ok(());
-            }
+            let start = random_u64() as u32 % TAG_MAX;
+            let free = |tag: &u32| !taken[*tag as usize];
+            tag = (0..TAG_MAX).map(|i| (start + i) % TAG_MAX + 1).find(free).unwrap_or(start + 1);
         }
         Ok(())
+    }
+
+    /// The tags of the namespace's other sets, as an array with one entry a tag.
+    fn other_tags(&self, environment: &Environment) -> Result<[bool; TAG_MAX as usize + 1], Error> {
+        let prefix = naming::object_prefix(Some(&environment.namespace));
+        let mut taken = [false; TAG_MAX as usize + 1];
+        for object in list_objects(environment.backend, &prefix)? {
+            if naming::is_control(object.name.as_str())
+                && object.name != *self.region().name()
+                && let Ok(other) = ControlSegment::open_object(environment, &object.name)
+                && let Some(slot) =
+                    taken.get_mut(other.control().tag.load(Ordering::SeqCst) as usize)
+            {
+                *slot = true;
+            }
+        }
+        Ok(taken)
     }
 }
 
@@ -319,7 +336,8 @@ fn initialize(
 
 /// Copies the constant part out of the segment and checks the copy.
 fn read_identity(region: &Region) -> Result<Identity, Error> {
-    let preamble = preamble(region)?;
+    let preamble =
+        preamble(region).map_err(|_| Reason::Damaged("it is too short for a control segment"))?;
     let load = |word: &AtomicU32| word.load(Ordering::Relaxed);
     if [load(&preamble.magic[0]), load(&preamble.magic[1])] != MAGIC {
         return Err(Reason::Damaged("it does not start with the mark of a control segment").into());

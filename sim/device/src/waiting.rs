@@ -3,7 +3,9 @@
 //! A prompt peer answers within a microsecond; the first look-out of a hundred polls catches it and
 //! asks nobody. Spinning on for as long as a sleep costs (some 50 µs) pays only while another CPU is
 //! free for the peer, so at most `cpus − 1` waiters of a set do it, counted in the segment. With one
-//! CPU nobody spins at all: the peer could not run meanwhile.
+//! CPU nobody spins at all: the peer could not run meanwhile. And it pays only where work comes that
+//! soon: a waiter whose spinning was in vain a few times goes to sleep at once (one of 64 devices that
+//! takes turns would only keep the CPU from the other 63), until a sleep turns out to be short.
 
 use std::{
     hint,
@@ -15,12 +17,51 @@ use vdi_region::{Region, RegionError, Wait};
 
 use crate::{error::Timeout, layout::Spinners, signal::Doorbell};
 
-/// Polls before anybody is asked; about 2 µs.
-const GLANCES: u32 = 100;
+/// Polls before anybody is asked, the first of them without a pause; about 2 µs.
+const GLANCES: u32 = 150;
+const GLANCES_AT_ONCE: u32 = 100;
+/// Polls of a waiter that has lost its patience.
+const GLANCES_IMPATIENT: u32 = 20;
 /// What a sleep and a wake-up cost together on a virtual machine; spinning longer never pays.
 const SPIN: Duration = Duration::from_micros(50);
 /// Polls between two looks at the clock.
 const POLLS_PER_CLOCK: u32 = 32;
+
+/// Whether spinning has paid for a waiter lately.
+#[derive(Debug)]
+pub(crate) struct Patience(AtomicU32);
+
+impl Patience {
+    const MOST: u32 = 8;
+
+    pub(crate) const fn new() -> Self {
+        Patience(AtomicU32::new(Patience::MOST))
+    }
+
+    fn is_left(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+
+    /// A spin brought something.
+    fn paid(&self) {
+        if self.0.load(Ordering::Relaxed) != Patience::MOST {
+            self.0.store(Patience::MOST, Ordering::Relaxed);
+        }
+    }
+
+    /// A spin was in vain. Two threads may count at once; it is a hint.
+    fn wasted(&self) {
+        self.0.store(self.0.load(Ordering::Relaxed).saturating_sub(2), Ordering::Relaxed);
+    }
+
+    /// A sleep ended after so long: a short one would have been worth a spin.
+    fn slept(&self, time: Duration) {
+        if time < 2 * SPIN {
+            let more = self.0.load(Ordering::Relaxed) + 2;
+            self.0.store(more.min(Patience::MOST), Ordering::Relaxed);
+        }
+    }
+}
 
 /// What a waiter looks for.
 pub(crate) trait Watchful {
@@ -52,6 +93,7 @@ pub(crate) struct Waiting<'a> {
     pub(crate) region: &'a Region,
     pub(crate) bell: &'a Doorbell<AtomicU32>,
     pub(crate) spinners: &'a Spinners,
+    pub(crate) patience: &'a Patience,
     /// CPUs that this process may use.
     pub(crate) cpus: usize,
 }
@@ -69,23 +111,24 @@ impl Waiting<'_> {
         if timeout == Some(Duration::ZERO) {
             return Ok(Waited::TimedOut);
         }
-        if self.cpus > 1 {
-            for _ in 0..GLANCES {
-                hint::spin_loop();
-                if watch.ready() {
-                    return Ok(Waited::Ready);
-                }
-            }
+        let patient = self.patience.is_left();
+        if self.cpus > 1 && glance(watch, patient) {
+            self.patience.paid();
+            return Ok(Waited::Ready);
         }
         let start = Instant::now();
         // A time-out beyond what the clock can express is none.
         let deadline = timeout.and_then(|t| start.checked_add(t));
-        if let Some(_permit) = Permit::take(self.spinners, self.cpus)
-            && spin(watch, start + SPIN, deadline)
-        {
-            return Ok(Waited::Ready);
+        if patient && let Some(_permit) = Permit::take(self.spinners, self.cpus) {
+            if spin(watch, start + SPIN, deadline) {
+                self.patience.paid();
+                return Ok(Waited::Ready);
+            }
+            self.patience.wasted();
         }
-        self.sleep(watch, deadline)
+        let waited = self.sleep(watch, deadline);
+        self.patience.slept(start.elapsed());
+        waited
     }
 
     fn sleep(
@@ -117,6 +160,20 @@ impl Waiting<'_> {
             }
         }
     }
+}
+
+/// Looks again and again for as long as a prompt peer takes.
+fn glance(watch: &mut impl Watchful, patient: bool) -> bool {
+    let glances = if patient { GLANCES } else { GLANCES_IMPATIENT };
+    for glance in 0..glances {
+        if watch.ready() {
+            return true;
+        }
+        if glance >= GLANCES_AT_ONCE {
+            hint::spin_loop();
+        }
+    }
+    false
 }
 
 fn spin(watch: &mut impl Watchful, until: Instant, deadline: Option<Instant>) -> bool {

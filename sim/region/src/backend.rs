@@ -17,7 +17,7 @@ pub enum Backend {
     /// crate neither takes a mode nor gives its descriptor out), so that both sides must run as one
     /// user; waiting is polling, up to a millisecond late; space is looked for before it is taken
     /// but not reserved, so that a file system filled by somebody else at that moment still raises
-    /// SIGBUS; an object shrunk by a peer is not noticed; only objects that this user made are
+    /// SIGBUS; [`Region::object_size`](crate::Region::object_size) cannot ask again; only objects that this user made are
     /// listed; bases are aligned to a page and no more.
     Portable,
 }

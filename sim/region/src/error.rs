@@ -3,6 +3,9 @@
 use crate::backend::available_words;
 use crate::{Backend, Owner};
 
+/// "No such file or directory": 2 on every system.
+const ENOENT: i32 = 2;
+
 /// Every failure of this crate. The text is one sentence for a user; [`RegionError::os_error`] is
 /// the system's number, where there was one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +76,19 @@ pub enum RegionError {
     NotAnObject {
         /// What the name stands for.
         object: String,
+    },
+    /// Another version of this software made it.
+    #[error(
+        "the shared object {object} has layout version {found} and this program knows version \
+         {expected}; use the same version on both sides"
+    )]
+    OtherLayout {
+        /// The object.
+        object: String,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        expected: u32,
     },
     /// An object of no bytes was found or asked for.
     #[error("the shared object {object} has no bytes")]
@@ -149,6 +165,7 @@ impl RegionError {
             RegionError::Denied { errno, .. }
             | RegionError::NoSpace { errno, .. }
             | RegionError::Os { errno, .. } => Some(*errno),
+            RegionError::NotFound { .. } => Some(ENOENT),
             _ => None,
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::posix;
 use crate::{
     Backend, Lease, LeaseRole, ObjectName, RegionError, SharedSlice, memory_limits, native,
-    portable, process_token,
+    portable,
 };
 
 /// Who may open an object. Others than its user and group never may.
@@ -85,12 +85,11 @@ macro_rules! on_object {
 /// Shared memory with a name, mapped into this process for as long as this value lives.
 ///
 /// Dropping it unmaps the memory and gives its leases back; the name stays until
-/// [`Region::unlink`]. In a forked child it is of no use: compare [`process_token`].
+/// [`Region::unlink`]. In a forked child it is of no use: compare [`process_token`](crate::process_token).
 pub struct Region {
     base: NonNull<u8>,
     len: usize,
     name: ObjectName,
-    token: u32,
     // Fields drop in order: the guard forgets the addresses before they are unmapped.
     watched: native::guard::Watched,
     backing: Backing,
@@ -156,7 +155,7 @@ impl Region {
     fn over(name: &ObjectName, backing: Backing) -> Region {
         let (base, len) = on_object!(backing, object => (object.base(), object.len()));
         let watched = native::guard::Watched::new(base.as_ptr() as usize, len);
-        Region { base, len, name: name.clone(), token: process_token(), watched, backing }
+        Region { base, len, name: name.clone(), watched, backing }
     }
 
     /// The backend that carries this region.
@@ -209,6 +208,7 @@ impl Region {
 
     /// `count` structures of integers, one after the other, from byte `offset` on.
     #[inline]
+    #[expect(clippy::disallowed_methods, reason = "a RegionLayout is atomics all through")]
     pub fn view_slice<T: RegionLayout>(
         &self,
         offset: usize,
@@ -281,20 +281,17 @@ impl Region {
     /// Takes a lease, without waiting. It is given back by [`Region::release_lease`], by dropping
     /// the region, or by the kernel when this process ends.
     pub fn take_lease(&self, role: LeaseRole) -> Result<Lease, RegionError> {
-        on_object!(self.backing, object => object.take_lease(role))
+        on_object!(self.backing, object => object.leases().take(role))
     }
 
     /// Gives a lease back; nothing happens if this region does not hold it, or in a forked child.
     pub fn release_lease(&self, role: LeaseRole) -> Result<(), RegionError> {
-        if self.token != process_token() {
-            return Ok(());
-        }
-        on_object!(self.backing, object => object.release_lease(role))
+        on_object!(self.backing, object => object.leases().release(role))
     }
 
     /// Whether anybody but this region holds the lease.
     pub fn lease_held(&self, role: LeaseRole) -> Result<bool, RegionError> {
-        on_object!(self.backing, object => object.lease_held(role))
+        on_object!(self.backing, object => object.leases().held(role))
     }
 
     /// The size of the object now, in bytes: less than [`Region::len`] if a peer cut it.
@@ -317,17 +314,6 @@ impl Region {
     /// Removes the name, if it still stands for this very object; who has it mapped keeps it.
     pub fn unlink(&self) -> Result<(), RegionError> {
         on_object!(self.backing, object => object.unlink())
-    }
-}
-
-impl Drop for Region {
-    fn drop(&mut self) {
-        // Explicitly, because a forked child may hold the descriptor, and with it the lease, open.
-        for role in [LeaseRole::Creator, LeaseRole::Attacher] {
-            if let Err(error) = self.release_lease(role) {
-                tracing::debug!(%error, "a lease could not be given back");
-            }
-        }
     }
 }
 

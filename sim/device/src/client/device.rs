@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -24,7 +24,7 @@ use crate::{
     lock::lock,
     phase::Phase,
     signal::{Consumer, Popped, Producer},
-    waiting::Waited,
+    waiting::{Patience, Waited},
     wire::{CommandMessage, CompletionMessage},
 };
 
@@ -55,6 +55,7 @@ pub(crate) struct Opened {
     areas: Arc<AreaTable>,
     /// ClearError waits at the head of the queue until the open commands are completed.
     held: AtomicBool,
+    patience: Patience,
     state: Mutex<State>,
 }
 
@@ -62,6 +63,12 @@ pub(crate) struct Opened {
 struct State {
     /// None after Close.
     session: Option<Arc<Session>>,
+    queue: Queue,
+}
+
+/// The client's private end of a device.
+#[derive(Debug)]
+struct Queue {
     commands: Consumer,
     completions: Producer,
     open: [Option<CommandMessage>; RING_LEN],
@@ -77,20 +84,31 @@ impl Opened {
             token,
             areas: Arc::clone(&session.areas),
             held: AtomicBool::new(false),
+            patience: Patience::new(),
             state: Mutex::new(State {
                 session: Some(session),
-                commands: Consumer::default(),
-                completions: Producer::default(),
-                open: [None; RING_LEN],
-                open_count: 0,
-                io_error: false,
-                close_delivered: false,
+                queue: Queue {
+                    commands: Consumer::default(),
+                    completions: Producer::default(),
+                    open: [None; RING_LEN],
+                    open_count: 0,
+                    io_error: false,
+                    close_delivered: false,
+                },
             }),
         })
     }
 
     pub(crate) fn lane(&self) -> usize {
         self.lane
+    }
+
+    /// Whether the server still waits for an answer of this device.
+    pub(crate) fn owes_answers(&self) -> bool {
+        let State { session, queue } = &*lock(&self.state);
+        session.as_ref().is_some_and(|session| {
+            queue.open_count > 0 || queue.commands.has_news(&self.lane_of(session).commands.0)
+        })
     }
 
     /// Takes the session away: from now on every call is VD_E_PROTOCOL.
@@ -142,19 +160,29 @@ impl ClientDevice {
         if device.token != process_token() {
             return Err(HResult::VD_E_PROTOCOL);
         }
-        let mut state = lock(&device.state);
-        let session = device.check_open(&state)?;
-        let slot = state.open.get_mut(id as usize).ok_or(HResult::VD_E_INVALID)?;
+        let mut guard = lock(&device.state);
+        let State { session, queue } = &mut *guard;
+        let session = session.as_ref().ok_or(HResult::VD_E_PROTOCOL)?;
+        queue.check_open(session)?;
+        let slot = queue.open.get_mut(id as usize).ok_or(HResult::VD_E_INVALID)?;
         let command = slot.take().ok_or(HResult::VD_E_INVALID)?;
-        state.open_count -= 1;
-        state.push(&session, device.lane, command, code, bytes, position);
+        queue.open_count -= 1;
+        let lane = device.lane_of(session);
+        queue.push(lane, &command, code, bytes, position);
         if code.is_success() {
-            state.io_error &= command.code != CommandCode::CLEAR_ERROR;
-        } else if command.code != CommandCode::CLEAR_ERROR {
-            state.io_error = true;
-            device.complete_queued(&mut state, &session);
+            queue.io_error &= command.code != CommandCode::CLEAR_ERROR;
+        } else {
+            queue.io_error = true;
+            device.complete_queued(session, queue);
         }
-        device.announce(state, &session);
+        let wake_server = session.segment.control().board.announce(device.lane);
+        let release = queue.open_count == 0 && device.held.load(Ordering::SeqCst);
+        if wake_server || release {
+            // No lock is held in the system calls.
+            let session = Arc::clone(session);
+            drop(guard);
+            device.wake(&session, wake_server, release);
+        }
         Ok(())
     }
 
@@ -169,45 +197,35 @@ impl Opened {
         &session.segment.lanes()[self.lane]
     }
 
-    /// Whether commands can be open on the device at all.
-    fn check_open(&self, state: &State) -> Result<Arc<Session>, HResult> {
-        let session = state.session.as_ref().ok_or(HResult::VD_E_PROTOCOL)?;
-        match session.phase() {
-            Phase::Abort => Err(HResult::VD_E_ABORT),
-            Phase::NormallyTerminated => Err(HResult::VD_E_PROTOCOL),
-            _ if state.close_delivered => Err(HResult::VD_E_PROTOCOL),
-            _ => Ok(Arc::clone(session)),
-        }
-    }
-
     /// The next command if there is one; the device's state is locked and nothing waits.
     fn take(&self, state: &mut State) -> Result<Option<ClientCommand>, HResult> {
+        let State { session, queue } = state;
+        let session = session.as_ref().ok_or(HResult::VD_E_PROTOCOL)?;
+        let lane = self.lane_of(session);
         loop {
-            let session = state.session.as_ref().ok_or(HResult::VD_E_PROTOCOL)?;
             if session.phase() == Phase::Abort {
                 return Err(HResult::VD_E_ABORT);
             }
-            let lane = self.lane_of(session);
             // Read before the ring: what was sent before the close is delivered before it.
             let closed = lane.closed.load(Ordering::Acquire) != 0;
-            match state.commands.peek(&lane.commands.0) {
-                Popped::Empty if closed => return Err(self.deliver_close(state)),
+            match queue.commands.peek(&lane.commands.0) {
+                Popped::Empty if closed => return Err(self.deliver_close(session, queue)),
                 Popped::Empty => return Ok(None),
                 Popped::Corrupt { .. } => return Err(self.corrupt(session)),
                 Popped::Message(message) => {
                     let command = CommandMessage::decode(&message);
-                    if command.code == CommandCode::CLEAR_ERROR && state.open_count > 0 {
+                    if command.code == CommandCode::CLEAR_ERROR && queue.open_count > 0 {
                         self.held.store(true, Ordering::SeqCst);
                         return Ok(None);
                     }
-                    state.commands.advance();
-                    if state.io_error && command.code != CommandCode::CLEAR_ERROR {
-                        let session = Arc::clone(session);
-                        self.complete_one_queued(state, &session, command);
-                        self.ring_board(&session);
+                    queue.commands.advance();
+                    if queue.io_error && command.code != CommandCode::CLEAR_ERROR {
+                        self.complete_one_queued(session, queue, &command);
+                        let wake_server = session.segment.control().board.announce(self.lane);
+                        self.wake(session, wake_server, false);
                         continue;
                     }
-                    return self.deliver(state, command).map(Some);
+                    return self.deliver(session, queue, command).map(Some);
                 }
             }
         }
@@ -215,19 +233,19 @@ impl Opened {
 
     fn deliver(
         &self,
-        state: &mut State,
+        session: &Session,
+        queue: &mut Queue,
         command: CommandMessage,
     ) -> Result<ClientCommand, HResult> {
-        let session = state.session.as_ref().ok_or(HResult::VD_E_PROTOCOL)?;
         let buffer = match command.handle {
             0 => std::ptr::null_mut(),
             handle => self.find_buffer(session, handle, &command)?,
         };
-        match state.open.get_mut(command.id as usize) {
+        match queue.open.get_mut(command.id as usize) {
             Some(slot @ None) => *slot = Some(command),
             _ => return Err(self.corrupt(session)),
         }
-        state.open_count += 1;
+        queue.open_count += 1;
         let CommandMessage { id, code, size, position, .. } = command;
         Ok(ClientCommand { id, code, size, position, buffer })
     }
@@ -242,7 +260,7 @@ impl Opened {
         let found = match self.areas.find(handle) {
             Err(Miss::Unmapped) => {
                 let area = Handle::decode(handle).area as usize;
-                if session.map_area(area).is_err() {
+                if session.map_area(area).is_err() && session.phase() == Phase::Abort {
                     return Err(HResult::VD_E_ABORT);
                 }
                 self.areas.find(handle)
@@ -257,12 +275,11 @@ impl Opened {
     }
 
     /// The server closed the device and everything before it was delivered.
-    fn deliver_close(&self, state: &mut State) -> HResult {
-        let Some(session) = state.session.as_ref() else { return HResult::VD_E_PROTOCOL };
+    fn deliver_close(&self, session: &Session, queue: &mut Queue) -> HResult {
         let control = session.segment.control();
-        let (word, bit) = (&control.close_delivered[self.lane / 32], 1 << (self.lane % 32));
-        if !state.close_delivered {
-            state.close_delivered = true;
+        if !queue.close_delivered {
+            queue.close_delivered = true;
+            let (word, bit) = (&control.close_delivered[self.lane / 32], 1 << (self.lane % 32));
             word.fetch_or(bit, Ordering::SeqCst);
             let delivered: u32 = (control.close_delivered.iter())
                 .map(|word| word.load(Ordering::SeqCst).count_ones())
@@ -296,17 +313,20 @@ impl Opened {
                     return Ok(command);
                 }
                 let session = state.session.as_ref().ok_or(HResult::VD_E_PROTOCOL)?;
-                (Arc::clone(session), state.commands.clone())
+                (Arc::clone(session), state.queue.commands.clone())
             };
             let lane = self.lane_of(&session);
             let mut ready = || {
-                (!self.held.load(Ordering::SeqCst) && commands.has_news(&lane.commands.0))
-                    || lane.closed.load(Ordering::Acquire) != 0
+                // While ClearError is held back, neither it nor what comes behind it is news.
+                let news = || {
+                    commands.has_news(&lane.commands.0) || lane.closed.load(Ordering::Acquire) != 0
+                };
+                (!self.held.load(Ordering::SeqCst) && news())
                     || session.phase() == Phase::Abort
                     || session.is_closed()
             };
             let remaining = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            match session.wait(&lane.bell, &mut ready, remaining) {
+            match session.wait(&lane.bell, &self.patience, &mut ready, remaining) {
                 Ok(_) if session.is_closed() => return Err(HResult::VD_E_ABORT),
                 Ok(Waited::Ready) => {}
                 Ok(Waited::TimedOut) => {
@@ -323,59 +343,60 @@ impl Opened {
 
     /// The device has entered IO-ERROR: what is queued is completed with ERROR_IO_DEVICE and never
     /// seen by the client. ClearError stays.
-    fn complete_queued(&self, state: &mut State, session: &Arc<Session>) {
+    fn complete_queued(&self, session: &Session, queue: &mut Queue) {
         let lane = self.lane_of(session);
-        while let Popped::Message(message) = state.commands.peek(&lane.commands.0) {
+        while let Popped::Message(message) = queue.commands.peek(&lane.commands.0) {
             let command = CommandMessage::decode(&message);
             if command.code == CommandCode::CLEAR_ERROR {
                 return;
             }
-            state.commands.advance();
-            self.complete_one_queued(state, session, command);
+            queue.commands.advance();
+            self.complete_one_queued(session, queue, &command);
         }
     }
 
-    fn complete_one_queued(&self, state: &mut State, session: &Session, command: CommandMessage) {
-        state.push(session, self.lane, command, CompletionCode::ERROR_IO_DEVICE, 0, 0);
+    fn complete_one_queued(&self, session: &Session, queue: &mut Queue, command: &CommandMessage) {
+        let lane = self.lane_of(session);
+        queue.push(lane, command, CompletionCode::ERROR_IO_DEVICE, 0, 0);
         let device = self.lane as u32;
         session.event(&Event::CompletedForClient { device, command: command.code });
     }
 
-    /// Tells the server of the completions pushed, and a waiting thread of this process that a held
-    /// ClearError is free. No lock is held in the system calls.
-    fn announce(&self, state: MutexGuard<'_, State>, session: &Session) {
-        let release = state.open_count == 0 && self.held.load(Ordering::SeqCst);
-        drop(state);
+    /// Wakes the server's agent, and threads of this process that wait behind a held ClearError.
+    fn wake(&self, session: &Session, server: bool, release: bool) {
         if release {
             self.held.store(false, Ordering::SeqCst);
             let bell = &self.lane_of(session).bell;
             bell.ring_always();
             session.segment.wake(bell);
         }
-        self.ring_board(session);
-    }
-
-    fn ring_board(&self, session: &Session) {
-        let board = &session.segment.control().board;
-        if board.announce(self.lane) {
-            session.segment.wake(board.bell());
+        if server {
+            session.segment.wake(session.segment.control().board.bell());
         }
     }
 }
 
-impl State {
+impl Queue {
+    /// Whether commands can be open on the device at all.
+    fn check_open(&self, session: &Session) -> Result<(), HResult> {
+        match session.phase() {
+            Phase::Abort => Err(HResult::VD_E_ABORT),
+            Phase::NormallyTerminated => Err(HResult::VD_E_PROTOCOL),
+            _ if self.close_delivered => Err(HResult::VD_E_PROTOCOL),
+            _ => Ok(()),
+        }
+    }
+
     fn push(
         &mut self,
-        session: &Session,
-        lane: usize,
-        command: CommandMessage,
+        lane: &Lane,
+        command: &CommandMessage,
         code: CompletionCode,
         bytes: u64,
         position: u64,
     ) {
-        let CommandMessage { id, sequence, .. } = command;
+        let CommandMessage { id, sequence, .. } = *command;
         let message = CompletionMessage { id, sequence, code, bytes, position };
-        let ring = &session.segment.lanes()[lane].completions.0;
-        self.completions.push(ring, &message.encode());
+        self.completions.push(&lane.completions.0, &message.encode());
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     phase::Phase,
     segment::ControlSegment,
     signal::Doorbell,
-    waiting::{Waited, Watchful},
+    waiting::{Patience, Waited, Watchful},
 };
 
 /// How the process came to the set.
@@ -101,11 +101,12 @@ impl Session {
     pub(crate) fn wait(
         &self,
         bell: &Doorbell<AtomicU32>,
+        patience: &Patience,
         watch: &mut impl Watchful,
         timeout: Timeout,
     ) -> Result<Waited, Error> {
         *lock(&self.waiting) += 1;
-        let waited = self.segment.waiting(bell).wait(watch, timeout);
+        let waited = self.segment.waiting(bell, patience).wait(watch, timeout);
         *lock(&self.waiting) -= 1;
         if self.is_closed() {
             self.left.notify_all();
@@ -131,7 +132,8 @@ impl Session {
                 watched |= attached;
                 attached || self.is_closed() || self.phase() == Phase::Abort || ready()
             };
-            self.wait(&self.segment.control().changes, &mut awake, Some(slice))?;
+            let changes = &self.segment.control().changes;
+            self.wait(changes, &Patience::new(), &mut awake, Some(slice))?;
             if self.is_closed() || self.phase() == Phase::Abort || ready() {
                 return Ok(Waited::Ready);
             }
@@ -250,6 +252,12 @@ impl Session {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+    }
+
+    /// Empties the table of areas; nobody enters one afterwards, because the session is shut.
+    pub(crate) fn forget_areas(&self) {
+        let _regions = lock(&self.regions);
+        self.areas.clear();
     }
 
     /// Ends the watch; its thread is gone afterwards.

@@ -129,8 +129,8 @@ impl ClientSet {
     /// Joins the set `name` that another process created and configured.
     ///
     /// # Errors
-    /// `VD_E_PROTOCOL` the object holds a set, there is none of this name, or its primary has not
-    /// returned from GetConfiguration; `VD_E_ABORT`; `VD_E_INVALID` for an impossible name.
+    /// `VD_E_PROTOCOL` the object holds a set, there is none of this name, its primary has not returned
+    /// from GetConfiguration, or it is normally terminated; `VD_E_ABORT`; `VD_E_INVALID` for an impossible name.
     /// Source: VDI specification, OpenInSecondaryEx; Linux specification, OpenInSecondary.
     pub fn open_in_secondary(&self, name: &[u8]) -> Result<(), Error> {
         self.open_in_secondary_ex(None, name)
@@ -155,7 +155,8 @@ impl ClientSet {
         if phase == Phase::Abort {
             return Err(Reason::Aborted(segment.abort_cause()).into());
         }
-        if segment.control().client_configured.load(Ordering::Acquire) != 1 {
+        let configured = segment.control().client_configured.load(Ordering::Acquire) == 1;
+        if !configured || phase == Phase::NormallyTerminated {
             return Err(not_ready(phase.in_words()).into());
         }
         let entered = self.enter(segment, Role::Secondary);
@@ -229,8 +230,11 @@ impl ClientSet {
                 open.devices.push(Arc::clone(&opened));
                 Ok(ClientDevice::new(opened))
             }
-            // Another thread closed the set meanwhile, and has aborted it or seen it ended.
-            _ => Err(wrong_state("OpenDevice", "closed")),
+            // Another thread closed the set meanwhile.
+            _ => {
+                opened_by.store(0, Ordering::Release);
+                Err(wrong_state("OpenDevice", "closed"))
+            }
         }
     }
 
@@ -263,7 +267,10 @@ impl ClientSet {
         let left_open = devices.iter().filter(is_open).count();
         let aborted = session.phase() == Phase::Abort;
         let needed = session.role == Role::Primary && !session.segment.all_closed();
-        if !aborted && (left_open > 0 || needed) {
+        let owing = devices.iter().any(|device| device.owes_answers());
+        if aborted {
+            session.segment.repeat_abort();
+        } else if left_open > 0 || needed || owing {
             session.abort(AbortCause::new(AbortKind::ClientClosed));
         }
         let bells: Vec<_> = devices.iter().map(|device| &lanes[device.lane()].bell).collect();
@@ -271,7 +278,7 @@ impl ClientSet {
         for device in &devices {
             device.disconnect();
         }
-        self.areas.clear();
+        session.forget_areas();
         session.stop_watching();
         if session.phase() == Phase::Abort {
             *lock(&self.last_abort) = Some(session.segment.abort_cause());
@@ -331,6 +338,7 @@ impl ClientSet {
 
     /// Why the set that was closed last had been aborted, if it had.
     pub fn last_abort(&self) -> Option<AbortCause> {
+        self.check_process().ok()?;
         match &*lock(&self.open) {
             Some(open) if open.session.phase() == Phase::Abort => {
                 Some(open.session.segment.abort_cause())
@@ -383,7 +391,7 @@ impl ClientSet {
             found.is_some() || names.complete()
         };
         session.wait_for_change(&mut known, Some(NAMES_WITHIN))?;
-        if session.phase() == Phase::Abort {
+        if session.is_closed() || session.phase() == Phase::Abort {
             return Err(session.aborted());
         }
         found.ok_or_else(|| Reason::NoSuchDevice { name: naming::display(name) }.into())

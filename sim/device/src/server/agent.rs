@@ -7,6 +7,7 @@ use std::{
 };
 
 use vdi_protocol::CompletionCode;
+use vdi_region::LeaseRole;
 
 use crate::{
     abort::{AbortCause, AbortKind},
@@ -46,8 +47,10 @@ impl Inner {
             return Err(Reason::WrongState { call: "waiting for completions", state }.into());
         }
         let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
+        let mut followed = false;
         loop {
             if done() {
+                self.leave(followed);
                 return Ok(());
             }
             let ended = match self.try_lead() {
@@ -60,18 +63,32 @@ impl Inner {
                     self.crew.pass_on();
                     Some(ended?)
                 }
-                None => self.follow(interest, done, deadline),
+                None => {
+                    followed = true;
+                    self.follow(interest, done, deadline)
+                }
             };
             match ended {
                 None => {}
-                Some(Ended::Done) => return Ok(()),
+                Some(Ended::Done) => {
+                    self.leave(followed);
+                    return Ok(());
+                }
                 Some(Ended::TimedOut) => {
+                    self.leave(followed);
                     return Err(Reason::TimedOut(timeout.unwrap_or_default()).into());
                 }
                 Some(Ended::Over) if done() => return Ok(()),
                 Some(Ended::Over) if self.is_aborted() => return Err(self.aborted()),
                 Some(Ended::Over) => return Err(Reason::DeviceClosed.into()),
             }
+        }
+    }
+
+    /// A follower goes: the wake-up that made it look may have been the one to take over.
+    fn leave(&self, followed: bool) {
+        if followed && self.try_lead().is_some() {
+            self.crew.pass_on();
         }
     }
 
@@ -102,14 +119,7 @@ impl Inner {
         let remaining = deadline.map(|d| d.saturating_duration_since(Instant::now()));
         thread::park_timeout(remaining.map_or(RESCAN, |r| r.min(RESCAN)));
         drop(parked);
-        if deadline.is_some_and(|d| d <= Instant::now()) && !done() {
-            // The wake-up that made us look may have been the one to take over.
-            if self.crew.agent.try_lock().is_ok() {
-                self.crew.pass_on();
-            }
-            return Some(Ended::TimedOut);
-        }
-        None
+        (deadline.is_some_and(|d| d <= Instant::now()) && !done()).then_some(Ended::TimedOut)
     }
 
     /// The loop on the agent's own thread, from before the first command to the last.
@@ -151,7 +161,8 @@ impl Inner {
         self.is_closed() || (self.all_closed() && self.all_answered())
     }
 
-    fn all_answered(&self) -> bool {
+    /// Whether no command is open.
+    pub(crate) fn all_answered(&self) -> bool {
         self.lanes.iter().all(|lane| lock(lane).outstanding() == 0)
     }
 }
@@ -178,11 +189,10 @@ fn lead(
         if wait(inner, agent, done, deadline)? == Waited::Ready {
             continue;
         }
-        if deadline.is_some_and(|d| d <= Instant::now()) {
-            return Ok(Ended::TimedOut);
-        }
         if let Some(cause) = look_around(inner, agent) {
             inner.segment.abort(cause);
+        } else if deadline.is_some_and(|d| d <= Instant::now()) {
+            return Ok(if done() { Ended::Done } else { Ended::TimedOut });
         }
     }
 }
@@ -209,8 +219,12 @@ fn wait(
         timeout = Some(timeout.map_or(remaining, |t| t.min(remaining)));
     }
     let board = &inner.segment.control().board;
-    let mut watch = BoardWatch { inner, agent, done };
-    Ok(inner.segment.waiting(board.bell()).wait(&mut watch, timeout)?)
+    inner.idle.store(!pending, Ordering::SeqCst);
+    let mut watch = BoardWatch { inner, agent, done, idle: !pending };
+    let waited =
+        inner.segment.waiting(board.bell(), &inner.crew.patience).wait(&mut watch, timeout);
+    inner.idle.store(false, Ordering::Relaxed);
+    Ok(waited?)
 }
 
 /// When the client has used up two server time-out intervals without completing anything. The clock
@@ -238,13 +252,31 @@ fn look_around(inner: &Inner, agent: &mut Agent) -> Option<AbortCause> {
     if poll(inner, agent, u64::MAX) {
         return None;
     }
+    let now = Instant::now();
+    let pending = inner.sent.load(Ordering::Relaxed) != agent.completed;
+    if pending && time_limit(inner, agent).is_some_and(|limit| limit <= now) {
+        let interval = inner.segment.identity().client_config.server_time_out;
+        return Some(inner.abort_cause_now(AbortKind::TimedOut, interval));
+    }
+    if agent.looked_around.is_some_and(|last| now.duration_since(last) < RESCAN) {
+        return None;
+    }
+    agent.looked_around = Some(now);
     if let Err(kind) = inner.segment.check_integrity() {
         return Some(AbortCause::new(kind));
     }
-    let pending = inner.sent.load(Ordering::Relaxed) != agent.completed;
-    if pending && time_limit(inner, agent).is_some_and(|limit| limit <= Instant::now()) {
-        let interval = inner.segment.identity().client_config.server_time_out;
-        return Some(inner.abort_cause_now(AbortKind::TimedOut, interval));
+    // A client that has become another program by exec keeps its process, but not its lease.
+    let lease = inner.segment.region().lease_held(LeaseRole::Creator).unwrap_or(true);
+    if pending && !lease {
+        let pid = inner.segment.identity().client.pid;
+        return Some(inner.abort_cause_now(AbortKind::ClientDied, pid));
+    }
+    // The client's doorbell may have been lost in the same way, or its flag scribbled over.
+    for (shared, lane) in inner.segment.lanes().iter().zip(&inner.lanes) {
+        if lock(lane).outstanding() > 0 {
+            shared.bell.ring_always();
+            inner.segment.wake(&shared.bell);
+        }
     }
     None
 }
@@ -327,6 +359,8 @@ struct BoardWatch<'a> {
     inner: &'a Inner,
     agent: &'a mut Agent,
     done: &'a mut dyn FnMut() -> bool,
+    /// No command was open when the wait began; the first one sent sets the clock.
+    idle: bool,
 }
 
 impl BoardWatch<'_> {
@@ -354,6 +388,7 @@ impl Watchful for BoardWatch<'_> {
             || self.inner.is_aborted()
             || self.inner.client_dead.load(Ordering::Relaxed)
             || self.inner.is_closed()
+            || (self.idle && self.inner.sent.load(Ordering::Relaxed) != self.agent.completed)
             || (self.done)()
     }
 

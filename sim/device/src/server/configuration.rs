@@ -26,7 +26,7 @@ pub(crate) struct Configuration {
 
 impl Inner {
     pub(crate) fn begin_configuration(&self, config: &ServerConfig) -> Result<(), Error> {
-        self.check_phase("BeginConfiguration", &[Phase::Connected])?;
+        self.check_state("BeginConfiguration", &[Phase::Connected])?;
         config.validate()?;
         lock(&self.configuration).chosen = Some(*config);
         let phase = &self.segment.control().phase;
@@ -43,13 +43,11 @@ impl Inner {
         count: u32,
     ) -> Result<(), Error> {
         let during = [Phase::Configuring, Phase::Initializing, Phase::Active];
-        let phase = self.check_phase("RequestBuffers", &during)?;
+        let phase = self.check_state("RequestBuffers", &during)?;
+        check_buffer(size, alignment)?;
         let mut configuration = lock(&self.configuration);
         let request =
             AreaRequest { size, alignment: self.alignment(&configuration, alignment), count };
-        if !request.alignment.is_power_of_two() || size == 0 {
-            return Err(Reason::BadRequest { size, alignment }.into());
-        }
         if phase == Phase::Configuring {
             configuration.requests.push(request);
             return Ok(());
@@ -139,21 +137,44 @@ impl Inner {
         control.area_count.store((first_area + areas.len()) as u32, Ordering::Release);
     }
 
-    /// The phase, if the call is allowed in it.
+    /// The phase, if the call is allowed in it; VD_E_ABORT after an abort.
     pub(crate) fn check_phase(
         &self,
         call: &'static str,
         allowed: &[Phase],
     ) -> Result<Phase, Error> {
-        let phase = self.segment.phase();
+        match self.is_aborted() && !self.is_closed() {
+            true => Err(self.aborted()),
+            false => self.check_state(call, allowed),
+        }
+    }
+
+    /// The phase, if the call is allowed in it; VD_E_PROTOCOL also after an abort, as the
+    /// specification's table has it for the calls of the configuration.
+    pub(crate) fn check_state(
+        &self,
+        call: &'static str,
+        allowed: &[Phase],
+    ) -> Result<Phase, Error> {
+        let phase = match self.segment.phase() {
+            // For the server it ends with its last CloseDevice, whenever the client hears of that.
+            Phase::Initializing | Phase::Active if self.all_closed() => Phase::NormallyTerminated,
+            phase => phase,
+        };
         if self.is_closed() {
             Err(Reason::WrongState { call, state: "closed" }.into())
-        } else if phase == Phase::Abort {
-            Err(self.aborted())
         } else if !allowed.contains(&phase) {
             Err(Reason::WrongState { call, state: phase.in_words() }.into())
         } else {
             Ok(phase)
         }
+    }
+}
+
+/// Refuses a size or an alignment that no buffer can have.
+pub(crate) fn check_buffer(size: u32, alignment: u32) -> Result<(), Error> {
+    match size > 0 && (alignment == 0 || alignment.is_power_of_two()) {
+        true => Ok(()),
+        false => Err(Reason::BadRequest { size, alignment }.into()),
     }
 }

@@ -18,7 +18,7 @@ use std::{
     thread::{self, Thread},
 };
 
-use crate::{lock::lock, signal::Consumer};
+use crate::{lock::lock, signal::Consumer, waiting::Patience};
 
 /// What a waiting thread wants to be woken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(crate) struct Agent {
     pub(crate) completed: u32,
     /// When the leader first waited with this many completions behind it.
     pub(crate) waiting_since: Option<(u32, std::time::Instant)>,
+    /// When the segment was last looked over.
+    pub(crate) looked_around: Option<std::time::Instant>,
 }
 
 /// The agent and those who wait for it.
@@ -52,6 +54,8 @@ pub(crate) struct Crew {
     next_id: AtomicU64,
     /// Threads that promise to run the loop whenever they wait.
     pub(crate) drivers: AtomicU32,
+    /// The leader's, whoever leads.
+    pub(crate) patience: Patience,
     /// Whether the leader wants a buffer.
     pub(crate) leader_hungry: AtomicU32,
 }
@@ -91,11 +95,13 @@ impl Crew {
                 completions: vec![Consumer::default(); lanes],
                 completed: 0,
                 waiting_since: None,
+                looked_around: None,
             }),
             parked: Mutex::default(),
             parked_count: AtomicU32::new(0),
             next_id: AtomicU64::new(0),
             drivers: AtomicU32::new(0),
+            patience: Patience::new(),
             leader_hungry: AtomicU32::new(0),
         }
     }

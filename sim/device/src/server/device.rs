@@ -143,26 +143,30 @@ impl ServerDevice {
     /// Closes the device: the client gets VD_E_CLOSE behind everything sent before.
     ///
     /// # Errors
-    /// `VD_E_CLOSE` it is closed already; `VD_E_ABORT` the set was aborted, and there is nothing to do.
+    /// `VD_E_CLOSE` it is closed already; `VD_E_ABORT` the set was aborted, and there is nothing to do;
+    /// `VD_E_PROTOCOL` after the set's Close.
     /// Source: VDI specification, IServerVirtualDevice::CloseDevice.
     pub fn close_device(&self) -> Result<(), Error> {
         let inner = &*self.inner;
         let lane = &inner.segment.lanes()[self.index];
         {
             let mut state = lock(&inner.lanes[self.index]);
+            if inner.is_closed() {
+                return Err(Reason::WrongState { call: "CloseDevice", state: "closed" }.into());
+            }
             if state.aborted || inner.is_aborted() {
                 return Err(inner.aborted());
             }
             if state.closed {
-                return Err(Reason::DeviceClosed.into());
+                return Err(Reason::ClosedBefore.into());
             }
             state.closed = true;
             lane.closed.store(1, Ordering::Release);
         }
         inner.segment.control().devices_closed.fetch_add(1, Ordering::AcqRel);
-        if lane.bell.ring() {
-            inner.segment.wake(&lane.bell);
-        }
+        // Whether or not somebody is said to sleep: after this nobody looks for lost wake-ups.
+        lane.bell.ring_always();
+        inner.segment.wake(&lane.bell);
         inner.segment.announce_change();
         inner.device_closed();
         Ok(())

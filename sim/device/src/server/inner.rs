@@ -36,6 +36,10 @@ pub(crate) struct Inner {
     pub(crate) crew: Crew,
     /// Commands sent since the set was opened; wraps.
     pub(crate) sent: AtomicU32,
+    /// A thread is in ExecuteCompletionAgent.
+    pub(crate) agent_runs: AtomicBool,
+    /// The leader waits without a clock, because no command is open.
+    pub(crate) idle: AtomicBool,
     pub(crate) closed_lanes: AtomicU32,
     pub(crate) client_dead: AtomicBool,
     pub(crate) closed: AtomicBool,
@@ -63,6 +67,8 @@ impl Inner {
             lanes: (0..lanes).map(|_| Mutex::default()).collect(),
             crew: Crew::new(lanes),
             sent: AtomicU32::new(0),
+            agent_runs: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
             closed_lanes: AtomicU32::new(0),
             client_dead: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -124,6 +130,11 @@ impl Inner {
         if shared.bell.ring() {
             self.segment.wake(&shared.bell);
         }
+        // SYNC POINT (sent/idle): counted above, fenced by the bell; a leader that is about to sleep says
+        // that it is idle, fences, and looks at the count.
+        if self.idle.load(Ordering::Relaxed) {
+            self.ring_agent();
+        }
         Ok(())
     }
 
@@ -134,10 +145,12 @@ impl Inner {
         code: CommandCode,
     ) -> Option<(CompletionCode, Reason)> {
         let device = device as u32;
-        if state.aborted || self.is_aborted() {
+        if self.is_closed() {
+            Some((CompletionCode::ERROR_INVALID_HANDLE, Reason::DeviceClosed))
+        } else if state.aborted || self.is_aborted() {
             let cause = self.segment.abort_cause();
             Some((CompletionCode::ERROR_OPERATION_ABORTED, Reason::Aborted(cause)))
-        } else if state.closed || self.is_closed() || !state.opened {
+        } else if state.closed || !state.opened {
             Some((CompletionCode::ERROR_INVALID_HANDLE, Reason::DeviceClosed))
         } else if state.io_error && code != CommandCode::CLEAR_ERROR {
             Some((CompletionCode::ERROR_IO_DEVICE, Reason::IoError { device }))
@@ -176,13 +189,18 @@ impl Inner {
         if self.crew.is_led_here() {
             return;
         }
-        let bell = self.segment.control().board.bell();
-        bell.ring_always();
-        self.segment.wake(bell);
+        self.ring_agent();
         if let Ok(mut leader) = self.crew.agent.try_lock() {
             agent::react(self, &mut leader);
         }
         self.crew.wake_everybody();
+    }
+
+    /// Wakes the leader, if one sleeps.
+    fn ring_agent(&self) {
+        let bell = self.segment.control().board.bell();
+        bell.ring_always();
+        self.segment.wake(bell);
     }
 
     /// A device was closed: the agent's thread looks whether it was the last.
@@ -197,9 +215,7 @@ impl Inner {
     pub(crate) fn buffer_freed(&self) {
         let leader_wants = self.crew.leader_hungry.load(Ordering::SeqCst) > 0;
         if leader_wants && !self.crew.is_led_here() {
-            let bell = self.segment.control().board.bell();
-            bell.ring_always();
-            self.segment.wake(bell);
+            self.ring_agent();
         } else if !leader_wants {
             self.crew.buffer_freed();
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use vdi_protocol::{HResult, ServerConfig, VdConfig};
-use vdi_region::{LeaseRole, ObjectName, ProcessIdentity, wait_for_object};
+use vdi_region::{Lease, LeaseRole, ObjectName, ProcessIdentity, wait_for_object};
 
 use crate::{
     abort::{AbortCause, AbortKind},
@@ -19,7 +19,10 @@ use crate::{
     naming,
     phase::Phase,
     segment::{ControlSegment, no_such_set},
-    server::{buffer::Buffer, crew::Interest, device::ServerDevice, inner::Inner},
+    server::{
+        buffer::Buffer, configuration::check_buffer, crew::Interest, device::ServerDevice,
+        inner::Inner,
+    },
 };
 
 /// How long to sleep between two looks at a set that exists and can't be served yet.
@@ -98,14 +101,15 @@ impl ServerSet {
             return Err(no_such_set(environment, name));
         }
         let attached = &control.server_attached;
-        if attached.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        // The lease decides between two servers, and comes before the identity: who reads the identity
+        // may ask for the lease. A server that died before it wrote its identity has left no trace.
+        let lease = segment.region().take_lease(LeaseRole::Attacher)?;
+        if lease == Lease::HeldByAnother || attached.load(Ordering::Acquire) == 1 {
             let pid = control.server.load().pid;
             return Err(Reason::Served { name: naming::display(name), pid }.into());
         }
-        // The lease comes before the identity: who reads the identity may ask for the lease.
-        let _ = segment.region().take_lease(LeaseRole::Attacher)?;
         control.server.store(ProcessIdentity::current());
-        attached.store(2, Ordering::Release);
+        attached.store(1, Ordering::Release);
         if !Phase::advance(&control.phase, Phase::Configurable, Phase::Connected) {
             return Err(Reason::Aborted(segment.abort_cause()).into());
         }
@@ -139,7 +143,8 @@ impl ServerSet {
     /// Begins the configuration with what the server has chosen.
     ///
     /// # Errors
-    /// `VD_E_PROTOCOL` not connected; `VD_E_NOTSUPPORTED` a value is not possible; `VD_E_ABORT`.
+    /// `VD_E_PROTOCOL` not connected, or aborted before; `VD_E_INVALID` a value is not possible;
+    /// `VD_E_ABORT` aborted meanwhile.
     /// Source: VDI specification, BeginConfiguration; argument order as in the header.
     pub fn begin_configuration(&self, config: &ServerConfig) -> Result<(), Error> {
         self.inner.begin_configuration(config)
@@ -160,7 +165,7 @@ impl ServerSet {
     /// `VD_E_PROTOCOL`; also after an abort, as the specification's table says.
     pub fn query_available_buffers(&self, size: u32, alignment: u32) -> Result<u32, Error> {
         let during = [Phase::Configuring, Phase::Initializing, Phase::Active];
-        self.inner.check_phase("QueryAvailableBuffers", &during)?;
+        self.inner.check_state("QueryAvailableBuffers", &during)?;
         Ok(self.inner.pool.available(size, self.inner.effective_alignment(alignment)))
     }
 
@@ -203,10 +208,11 @@ impl ServerSet {
     /// Takes a free buffer of at least `size` bytes.
     ///
     /// # Errors
-    /// `VD_E_MEMORY` none is free; `VD_E_PROTOCOL`, `VD_E_ABORT`.
+    /// `VD_E_MEMORY` none is free; `VD_E_INVALID` no buffer can be so; `VD_E_PROTOCOL`, `VD_E_ABORT`.
     pub fn allocate_buffer(&self, size: u32, alignment: u32) -> Result<Buffer, Error> {
         let inner = &self.inner;
         inner.check_phase("AllocateBuffer", &[Phase::Initializing, Phase::Active])?;
+        check_buffer(size, alignment)?;
         let alignment = inner.effective_alignment(alignment);
         let slot = inner.pool.take(size, alignment);
         let slot = slot.ok_or_else(|| inner.pool.none_free(size, alignment))?;
@@ -226,6 +232,7 @@ impl ServerSet {
     ) -> Result<Buffer, Error> {
         let inner = &self.inner;
         inner.check_phase("AllocateBuffer", &[Phase::Initializing, Phase::Active])?;
+        check_buffer(size, alignment)?;
         let alignment = inner.effective_alignment(alignment);
         let mut slot = inner.pool.take(size, alignment);
         if slot.is_none() {
@@ -259,7 +266,8 @@ impl ServerSet {
     /// (`Ok`) or the set is aborted.
     ///
     /// # Errors
-    /// `VD_E_ABORT`; `VD_E_PROTOCOL` before EndConfiguration or after Close.
+    /// `VD_E_ABORT`; `VD_E_PROTOCOL` before EndConfiguration, after Close, or while another thread is the
+    /// agent.
     pub fn execute_completion_agent(&self) -> Result<(), Error> {
         // An abort that came first is the agent's business, too: it completes what is open.
         if !self.inner.is_aborted() {
@@ -268,7 +276,13 @@ impl ServerSet {
                 &[Phase::Initializing, Phase::Active, Phase::NormallyTerminated],
             )?;
         }
-        self.inner.run_agent()
+        if self.inner.agent_runs.swap(true, Ordering::SeqCst) {
+            let state = "served by another completion agent";
+            return Err(Reason::WrongState { call: "ExecuteCompletionAgent", state }.into());
+        }
+        let ended = self.inner.run_agent();
+        self.inner.agent_runs.store(false, Ordering::SeqCst);
+        ended
     }
 
     /// Runs the agent's loop on the calling thread until `done`, or follows the thread that runs it.
@@ -317,8 +331,14 @@ impl ServerSet {
         });
         let open = open.count();
         let aborted = inner.is_aborted();
-        if !aborted && !inner.all_closed() {
+        let settled = inner.all_closed() && inner.all_answered();
+        if aborted {
+            inner.segment.repeat_abort();
+        } else if !settled {
             inner.abort(AbortCause::new(AbortKind::ServerClosed));
+        } else if !inner.segment.all_closed() {
+            // Nobody but a stranger takes a close back, and the client would wait for it for ever.
+            inner.abort(AbortCause::new(AbortKind::Damaged));
         }
         if inner.closed.swap(true, Ordering::SeqCst) {
             return Err(closed());

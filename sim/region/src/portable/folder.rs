@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::object::{Object, remove};
-use super::registry::{self, LockFiles, user_id};
+use super::registry::{self, Leases, user_id};
 use crate::{Lease, LeaseRole, ObjectInfo, ObjectName, Owner, RegionError, Removed};
 
 /// How long to sleep between two looks.
@@ -26,20 +26,20 @@ pub(crate) fn list(matches: &dyn Fn(&str) -> bool) -> Result<Vec<ObjectInfo>, Re
 
 /// See [`crate::remove_leftover`].
 pub(crate) fn remove_leftover(info: &ObjectInfo) -> Result<Removed, RegionError> {
-    let files = match LockFiles::open(user_id(), &info.name, false) {
-        Ok(files) => files,
+    let leases = match Leases::open(user_id(), &info.name, false) {
+        Ok(leases) => leases,
         Err(RegionError::NotFound { .. }) => return Ok(Removed::Gone),
         Err(error) => return Err(error),
     };
-    if files.take(LeaseRole::Creator)? == Lease::HeldByAnother {
+    if leases.take(LeaseRole::Creator)? == Lease::HeldByAnother {
         return Ok(Removed::InUse);
     }
-    let listed = files.entry().is_some_and(|entry| entry.generation == info.inode);
-    if !listed || !files.is_named() {
+    let listed = leases.entry().is_some_and(|entry| entry.generation == info.inode);
+    if !listed || !leases.is_named() {
         return Ok(Removed::Gone);
     }
-    // The lock is held until `files` closes, behind the removal.
-    remove(&info.name, &files).map(|()| Removed::Removed)
+    // The lock is held until `leases` goes, behind the removal.
+    remove(&info.name, &leases).map(|()| Removed::Removed)
 }
 
 /// See [`crate::wait_for_object`].

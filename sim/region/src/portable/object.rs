@@ -5,15 +5,14 @@
 //! built its name belongs to whoever holds the creator's lock.
 
 use std::ptr::NonNull;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam::utils::Backoff;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
-use super::registry::{Entry, LockFiles, os_name, user_id};
-use crate::{Access, Lease, LeaseRole, ObjectName, Owner, RegionError, Wait, process_token};
+use super::registry::{Entry, Leases, os_name, user_id};
+use crate::{Access, Lease, LeaseRole, ObjectName, Owner, RegionError, Wait};
 
 /// Before the caller's bytes; as much as the largest page or mapping granularity of any platform,
 /// so that they are aligned like the mapping. Pages never touched take no memory.
@@ -71,12 +70,9 @@ pub(crate) struct Object {
     mapping: Mapping,
     len: usize,
     entry: Entry,
-    files: LockFiles,
-    /// Which leases this object holds, creator's and attacher's; the files cannot be asked.
-    held: Mutex<[bool; 2]>,
+    leases: Leases,
     /// Made here and not finished: goes away again when dropped.
     unfinished: AtomicBool,
-    token: u32,
 }
 
 impl std::fmt::Debug for Object {
@@ -97,18 +93,18 @@ impl Object {
             return Err(os_error("ftruncate", name, ShmemError::MapSizeZero));
         };
         let exists = || RegionError::Exists { object: name.to_string() };
-        let files = own_name(name)?.ok_or_else(exists)?;
+        let leases = own_name(name)?.ok_or_else(exists)?;
         let entry = Entry { name: name.clone(), len: len as u64, generation: random() };
         // Whatever stage we are killed at, the registry knows the name; but what an earlier owner
         // left there stays until its object is gone.
-        if files.entry().is_none() {
-            files.write_entry(&entry)?;
+        if leases.entry().is_none() {
+            leases.write_entry(&entry)?;
         }
         let mut memory = ShmemConf::new().os_id(os_id(name)).size(total).create().map_err(
             |error| match error {
                 ShmemError::MappingIdExists => exists(),
                 error => {
-                    files.remove();
+                    leases.remove();
                     os_error("shm_open", name, error)
                 }
             },
@@ -119,12 +115,10 @@ impl Object {
             mapping: Mapping(memory),
             len,
             entry,
-            files,
-            held: Mutex::new([true, false]),
+            leases,
             unfinished: AtomicBool::new(true),
-            token: process_token(),
         };
-        object.files.write_entry(&object.entry)?;
+        object.leases.write_entry(&object.entry)?;
         let header = object.mapping.header();
         header.magic.store(MAGIC, Ordering::Relaxed);
         header.version.store(LAYOUT_VERSION, Ordering::Relaxed);
@@ -162,17 +156,24 @@ impl Object {
         if header.state.load(Ordering::Acquire) != READY {
             return Err(not_ready());
         }
-        let known = header.magic.load(Ordering::Relaxed) == MAGIC
-            && header.version.load(Ordering::Relaxed) == LAYOUT_VERSION;
+        let known = header.magic.load(Ordering::Relaxed) == MAGIC;
+        let version = header.version.load(Ordering::Relaxed);
+        if known && version != LAYOUT_VERSION {
+            return Err(RegionError::OtherLayout {
+                object: name.to_string(),
+                found: version,
+                expected: LAYOUT_VERSION,
+            });
+        }
         let len = usize::try_from(load(&header.len)).unwrap_or(usize::MAX);
         let (generation, user) = (load(&header.generation), header.user.load(Ordering::Relaxed));
         if !known || len == 0 || len > mapping.0.len() - HEADER_LEN {
             return Err(RegionError::NotAnObject { object: os_name(name) });
         }
-        let files = LockFiles::open(user, name, false)?;
+        let leases = Leases::open(user, name, false)?;
         let entry = Entry { name: name.clone(), len: len as u64, generation };
         // The files of the object's successor: ours is being removed.
-        if files.entry().as_ref() != Some(&entry) {
+        if leases.entry().as_ref() != Some(&entry) {
             return Err(RegionError::NotFound { object: name.to_string() });
         }
         Ok(Object {
@@ -180,10 +181,8 @@ impl Object {
             mapping,
             len,
             entry,
-            files,
-            held: Mutex::new([false, false]),
+            leases,
             unfinished: AtomicBool::new(false),
-            token: process_token(),
         })
     }
 
@@ -209,7 +208,7 @@ impl Object {
     }
 
     pub(crate) fn owner(&self) -> Owner {
-        self.files.owner()
+        self.leases.owner()
     }
 
     /// The size it had when it was mapped: the crate cannot ask again.
@@ -218,40 +217,20 @@ impl Object {
     }
 
     pub(crate) fn unlink(&self) -> Result<(), RegionError> {
-        let held = self.leases()[LeaseRole::Creator as usize];
         // Without the creator's lock somebody could be reusing the name; if another holds it, that
         // is the creator of this very object, or the generation says that it is a later one.
-        let taken_here = !held && self.files.take(LeaseRole::Creator)? == Lease::Taken;
-        let ours = self.files.is_named() && self.files.entry().as_ref() == Some(&self.entry);
-        let removed = if ours { remove(&self.name, &self.files) } else { Ok(()) };
-        if taken_here {
-            self.files.release(LeaseRole::Creator)?;
+        let held_before = self.leases.holds(LeaseRole::Creator);
+        let _either_will_do = self.leases.take(LeaseRole::Creator)?;
+        let ours = self.leases.is_named() && self.leases.entry().as_ref() == Some(&self.entry);
+        let removed = if ours { remove(&self.name, &self.leases) } else { Ok(()) };
+        if !held_before {
+            self.leases.release(LeaseRole::Creator)?;
         }
         removed
     }
 
-    pub(crate) fn take_lease(&self, role: LeaseRole) -> Result<Lease, RegionError> {
-        let mut held = self.leases();
-        if held[role as usize] {
-            return Ok(Lease::Taken);
-        }
-        let lease = self.files.take(role)?;
-        held[role as usize] = lease == Lease::Taken;
-        Ok(lease)
-    }
-
-    pub(crate) fn release_lease(&self, role: LeaseRole) -> Result<(), RegionError> {
-        let mut held = self.leases();
-        if std::mem::take(&mut held[role as usize]) { self.files.release(role) } else { Ok(()) }
-    }
-
-    pub(crate) fn lease_held(&self, role: LeaseRole) -> Result<bool, RegionError> {
-        let held = self.leases();
-        if held[role as usize] { Ok(false) } else { self.files.held(role) }
-    }
-
-    fn leases(&self) -> std::sync::MutexGuard<'_, [bool; 2]> {
-        self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     /// Looks at the word again and again, ever less often.
@@ -288,8 +267,8 @@ impl Object {
 impl Drop for Object {
     fn drop(&mut self) {
         if self.unfinished.load(Ordering::Relaxed)
-            && self.token == process_token()
-            && let Err(error) = remove(&self.name, &self.files)
+            && !self.leases.is_forked()
+            && let Err(error) = remove(&self.name, &self.leases)
         {
             tracing::warn!(%error, "an unfinished object stays behind");
         }
@@ -297,12 +276,12 @@ impl Drop for Object {
 }
 
 /// Makes the name ours by its lock; `None` if its owner lives.
-fn own_name(name: &ObjectName) -> Result<Option<LockFiles>, RegionError> {
+fn own_name(name: &ObjectName) -> Result<Option<Leases>, RegionError> {
     loop {
-        let files = LockFiles::open(user_id(), name, true)?;
-        match files.take(LeaseRole::Creator)? {
+        let leases = Leases::open(user_id(), name, true)?;
+        match leases.take(LeaseRole::Creator)? {
             Lease::HeldByAnother => return Ok(None),
-            Lease::Taken if files.is_named() => return Ok(Some(files)),
+            Lease::Taken if leases.is_named() => return Ok(Some(leases)),
             // Its last owner removed the file between our open and our lock.
             Lease::Taken => {}
         }
@@ -310,9 +289,9 @@ fn own_name(name: &ObjectName) -> Result<Option<LockFiles>, RegionError> {
 }
 
 /// Removes an object and its lock files; the creator's lock must be held.
-pub(super) fn remove(name: &ObjectName, files: &LockFiles) -> Result<(), RegionError> {
+pub(super) fn remove(name: &ObjectName, leases: &Leases) -> Result<(), RegionError> {
     remove_memory(name)?;
-    files.remove();
+    leases.remove();
     Ok(())
 }
 
@@ -322,6 +301,7 @@ fn remove_memory(name: &ObjectName) -> Result<(), RegionError> {
     use nix::errno::Errno;
     match nix::sys::mman::shm_unlink(os_id(name).as_str()) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(Errno::EACCES | Errno::EPERM) => Err(denied("remove", name)),
         Err(errno) => {
             let object = name.to_string();
             Err(RegionError::Os { call: "shm_unlink", object, errno: errno as i32 })
@@ -359,15 +339,7 @@ fn os_error(call: &'static str, name: &ObjectName, error: ShmemError) -> RegionE
     };
     match errno {
         ENOENT => RegionError::NotFound { object },
-        EACCES => RegionError::Denied {
-            action: "open",
-            object,
-            owner: None,
-            remedy: "run as the user that made it; the portable backend cannot share it with \
-                     others"
-                .to_owned(),
-            errno,
-        },
+        EACCES => denied("open", name),
         ENOSPC => RegionError::NoSpace {
             object,
             wanted: 0,
@@ -376,6 +348,17 @@ fn os_error(call: &'static str, name: &ObjectName, error: ShmemError) -> RegionE
             errno,
         },
         _ => RegionError::Os { call, object, errno },
+    }
+}
+
+fn denied(action: &'static str, name: &ObjectName) -> RegionError {
+    RegionError::Denied {
+        action,
+        object: name.to_string(),
+        owner: None,
+        remedy: "run as the user that made it; the portable backend cannot share it with others"
+            .to_owned(),
+        errno: EACCES,
     }
 }
 

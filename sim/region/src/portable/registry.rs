@@ -1,18 +1,20 @@
-//! A folder of lock files, two an object: the leases, which the `shared_memory` crate has no
-//! descriptor for, and the only list of objects that every platform can give.
+//! A folder of small files, three an object: two to lock, which are the leases, as the
+//! `shared_memory` crate has no descriptor for them; and an entry with the object's length,
+//! generation and name, as there is no other list of objects on every platform.
 //!
-//! The creator's file holds three lines: the object's name, its length, its generation. Who holds
-//! its lock owns the object's name; it is written, and removed, only under that lock. The lock goes
-//! with the process, also when it is killed.
+//! Who holds the creator's lock owns the object's name: the files are made, written and removed
+//! under it. The lock goes with the process, also when it is killed. (The entry is a file of its own
+//! because some platforms do not let others read a file that is locked.)
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Lease, LeaseRole, ObjectName, Owner, RegionError};
+use crate::{Lease, LeaseRole, ObjectName, Owner, RegionError, process_token};
 
 /// The longest name that all platforms take: macOS allows 31 bytes with the slash.
 const OS_NAME_MAX: usize = 30;
@@ -29,7 +31,7 @@ pub(crate) fn os_name(name: &ObjectName) -> String {
     format!("vdip-{hex}")
 }
 
-/// What the creator's file says.
+/// What the registry says of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) name: ObjectName,
@@ -39,31 +41,32 @@ pub(crate) struct Entry {
 
 impl Entry {
     fn parse(text: &str) -> Option<Entry> {
-        let mut lines = text.lines();
-        let name = ObjectName::new(lines.next()?).ok()?;
-        let (len, generation) = (lines.next()?.parse().ok()?, lines.next()?.parse().ok()?);
+        // The name comes last because it may contain anything, line ends included.
+        let mut parts = text.splitn(3, '\n');
+        let (len, generation) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let name = ObjectName::new(parts.next()?.strip_suffix('\n')?).ok()?;
         Some(Entry { name, len, generation })
     }
 }
 
-/// The lock files of one object, open.
+/// The lock files of one object, open, and the leases that are held through them.
 #[derive(Debug)]
-pub(crate) struct LockFiles {
+pub(crate) struct Leases {
     creator: File,
     attacher: File,
     creator_path: PathBuf,
     attacher_path: PathBuf,
+    entry_path: PathBuf,
     object: String,
+    /// The creator's and the attacher's: a lock cannot be asked who holds it.
+    held: Mutex<[bool; 2]>,
+    token: u32,
 }
 
-impl LockFiles {
+impl Leases {
     /// Opens the lock files of an object, and makes them first if `create` says so. `user` is whose
     /// registry it is, where that makes a difference.
-    pub(crate) fn open(
-        user: u32,
-        name: &ObjectName,
-        create: bool,
-    ) -> Result<LockFiles, RegionError> {
+    pub(crate) fn open(user: u32, name: &ObjectName, create: bool) -> Result<Leases, RegionError> {
         let folder = if create { make_folder(user)? } else { folder(user) };
         let path = |role: &str| folder.join(format!("{}.{role}", os_name(name)));
         let open = |path: &Path| {
@@ -75,9 +78,16 @@ impl LockFiles {
             })
         };
         let (creator_path, attacher_path) = (path("creator"), path("attacher"));
-        let (creator, attacher) = (open(&creator_path)?, open(&attacher_path)?);
-        let object = name.to_string();
-        Ok(LockFiles { creator, attacher, creator_path, attacher_path, object })
+        Ok(Leases {
+            creator: open(&creator_path)?,
+            attacher: open(&attacher_path)?,
+            creator_path,
+            attacher_path,
+            entry_path: path("entry"),
+            object: name.to_string(),
+            held: Mutex::new([false, false]),
+            token: process_token(),
+        })
     }
 
     fn of(&self, role: LeaseRole) -> &File {
@@ -89,9 +99,16 @@ impl LockFiles {
 
     /// Locks for `role`. A probe of somebody else's holds the lock for a moment: hence some tries.
     pub(crate) fn take(&self, role: LeaseRole) -> Result<Lease, RegionError> {
+        let mut held = self.held_here();
+        if held[role as usize] {
+            return Ok(Lease::Taken);
+        }
         for _ in 0..5 {
             match self.of(role).try_lock() {
-                Ok(()) => return Ok(Lease::Taken),
+                Ok(()) => {
+                    held[role as usize] = true;
+                    return Ok(Lease::Taken);
+                }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(2)),
                 Err(TryLockError::Error(error)) => return Err(self.fail("lock", &error)),
             }
@@ -99,32 +116,62 @@ impl LockFiles {
         Ok(Lease::HeldByAnother)
     }
 
+    /// Unlocks, unless this is a forked child: it shares the lock with its parent.
     pub(crate) fn release(&self, role: LeaseRole) -> Result<(), RegionError> {
-        self.of(role).unlock().map_err(|error| self.fail("unlock", &error))
+        if self.is_forked() {
+            return Ok(());
+        }
+        match std::mem::take(&mut self.held_here()[role as usize]) {
+            true => self.unlock(role),
+            false => Ok(()),
+        }
     }
 
-    /// Whether another holds the lock, provided that this one does not.
+    /// Whether this is the holder.
+    pub(crate) fn holds(&self, role: LeaseRole) -> bool {
+        self.held_here()[role as usize]
+    }
+
+    /// Whether another is.
     pub(crate) fn held(&self, role: LeaseRole) -> Result<bool, RegionError> {
+        let held = self.held_here();
+        if held[role as usize] {
+            return Ok(false);
+        }
         match self.of(role).try_lock_shared() {
-            Ok(()) => self.release(role).map(|()| false),
+            Ok(()) => self.unlock(role).map(|()| false),
             Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(error)) => Err(self.fail("lock", &error)),
         }
     }
 
-    /// What the creator's file says; `None` if its writer did not come so far.
-    pub(crate) fn entry(&self) -> Option<Entry> {
-        read_entry(&self.creator)
+    fn unlock(&self, role: LeaseRole) -> Result<(), RegionError> {
+        self.of(role).unlock().map_err(|error| self.fail("unlock", &error))
     }
 
-    /// Writes the creator's file; its lock must be held.
+    fn held_here(&self) -> MutexGuard<'_, [bool; 2]> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this is a forked child's copy, which must undo nothing.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.token != process_token()
+    }
+
+    /// What the registry says of the object; `None` if its creator did not come so far.
+    pub(crate) fn entry(&self) -> Option<Entry> {
+        read_entry(&self.entry_path).map(|(entry, _)| entry)
+    }
+
+    /// Writes the entry; the creator's lock must be held.
     pub(crate) fn write_entry(&self, entry: &Entry) -> Result<(), RegionError> {
-        let text = format!("{}\n{}\n{}\n", entry.name, entry.len, entry.generation);
-        let mut file = &self.creator;
-        file.rewind()
-            .and_then(|()| file.set_len(0))
-            .and_then(|()| file.write_all(text.as_bytes()))
-            .map_err(|error| self.fail("write of its lock file", &error))
+        let text = format!("{}\n{}\n{}\n", entry.len, entry.generation, entry.name);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        private(&mut options)
+            .open(&self.entry_path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|error| self.fail("write of its entry", &error))
     }
 
     /// Whether the creator's file still has its name: a remover may have been faster than our lock.
@@ -134,9 +181,9 @@ impl LockFiles {
 
     /// Removes the files' names; the creator's lock must be held. Locks on them live on.
     pub(crate) fn remove(&self) {
-        for path in [&self.attacher_path, &self.creator_path] {
+        for path in [&self.entry_path, &self.attacher_path, &self.creator_path] {
             if let Err(error) = std::fs::remove_file(path) {
-                tracing::debug!(path = %path.display(), %error, "a lock file stays behind");
+                tracing::debug!(path = %path.display(), %error, "a file of the registry stays");
             }
         }
     }
@@ -151,24 +198,36 @@ impl LockFiles {
     }
 }
 
+impl Drop for Leases {
+    fn drop(&mut self) {
+        // Not left to the closing of the files: a child about to become another program may have
+        // them open for a moment longer.
+        for role in [LeaseRole::Creator, LeaseRole::Attacher] {
+            if let Err(error) = self.release(role) {
+                tracing::debug!(%error, "a lease is left to the closing of its file");
+            }
+        }
+    }
+}
+
 /// Every entry of this user's registry.
 pub(crate) fn entries() -> Vec<(Entry, Owner)> {
     // No folder: nothing was ever made.
     let Ok(files) = std::fs::read_dir(folder(user_id())) else { return Vec::new() };
     files
         .filter_map(|file| file.ok().map(|file| file.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "creator"))
-        .filter_map(|path| File::open(path).ok())
-        .filter_map(|file| Some((read_entry(&file)?, owner_of(&file))))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "entry"))
+        .filter_map(|path| read_entry(&path))
         .collect()
 }
 
-fn read_entry(mut file: &File) -> Option<Entry> {
+fn read_entry(path: &Path) -> Option<(Entry, Owner)> {
+    let file = File::open(path).ok()?;
+    let owner = owner_of(&file);
     let mut text = String::new();
-    file.rewind().ok()?;
     // An entry is far shorter; a file that somebody inflated is not read to its end.
     file.take(1024).read_to_string(&mut text).ok()?;
-    Entry::parse(&text)
+    Some((Entry::parse(&text)?, owner))
 }
 
 /// An error of `std::io` as one of ours.
@@ -295,8 +354,11 @@ mod tests {
 
     #[test]
     fn half_an_entry_is_none() {
-        for text in ["", "name\n", "name\n12\n", "name\n12\nx\n", "a/b\n1\n2\n"] {
+        for text in ["", "1\n", "1\n2\n", "1\nx\nname\n", "1\n2\na/b\n", "1\n2\nna"] {
             assert_eq!(Entry::parse(text), None, "{text:?}");
         }
+        let name = ObjectName::new("line\nends\n").unwrap();
+        let whole = Entry { name, len: 1, generation: 2 };
+        assert_eq!(Entry::parse("1\n2\nline\nends\n\n"), Some(whole));
     }
 }

@@ -2,14 +2,16 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::object::{FOLDER, io_error, open_file, owner_of, path_of, take_lease, unlink_if_same};
-use crate::{Lease, LeaseRole, ObjectInfo, ObjectName, Owner, RegionError, Removed};
+use super::leases::Leases;
+use super::object::{FOLDER, io_error, open_file, owner_of, path_of, unlink_if_same};
+use crate::{Lease, LeaseRole, ObjectInfo, ObjectName, Owner, RegionError, Removed, process_token};
 
 /// How long to sleep between looks where the kernel has no more inotify instances to give.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -36,23 +38,23 @@ pub(crate) fn list(matches: &dyn Fn(&str) -> bool) -> Result<Vec<ObjectInfo>, Re
 
 /// See [`crate::remove_leftover`].
 pub(crate) fn remove_leftover(info: &ObjectInfo) -> Result<Removed, RegionError> {
-    let file = match open_file(&info.name, "remove") {
-        Ok(file) => file,
+    let object = info.name.as_str();
+    let leases = match open_file(&info.name, "remove") {
+        Ok(file) => Leases::on(file, object),
         Err(RegionError::NotFound { .. } | RegionError::NotAnObject { .. }) => {
             return Ok(Removed::Gone);
         }
         Err(error) => return Err(error),
     };
-    let object = info.name.as_str();
-    let about = file.metadata().map_err(|error| io_error("fstat", object, &error))?;
+    let about = leases.file().metadata().map_err(|error| io_error("fstat", object, &error))?;
     if about.ino() != info.inode {
         return Ok(Removed::Gone);
     }
-    match take_lease(&file, LeaseRole::Creator, object)? {
+    match leases.take(LeaseRole::Creator)? {
         Lease::HeldByAnother => return Ok(Removed::InUse),
         Lease::Taken => {}
     }
-    // The lease is held until `file` closes, behind the removal.
+    // The lease is held until `leases` goes, behind the removal.
     Ok(match unlink_if_same(&path_of(&info.name), object, (about.dev(), about.ino()))? {
         true => Removed::Removed,
         false => Removed::Gone,
@@ -64,24 +66,66 @@ pub(crate) fn wait_for(
     matches: &dyn Fn(&str) -> bool,
     deadline: Option<Instant>,
 ) -> Result<Option<ObjectName>, RegionError> {
-    // The watch comes before the look, so that nothing slips between.
-    let arrivals = watch_folder()?;
+    let look = || Ok(list(matches)?.into_iter().map(|info| info.name).min());
+    if let Some(name) = look()? {
+        return Ok(Some(name));
+    }
+    let arrivals = take_arrivals()?;
+    let found = look_until(&look, arrivals.as_ref(), deadline);
+    keep_arrivals(arrivals);
+    found
+}
+
+/// Looks again after every notice. The watch stands before the first look, so that nothing slips
+/// between.
+fn look_until(
+    look: &dyn Fn() -> Result<Option<ObjectName>, RegionError>,
+    arrivals: Option<&Inotify>,
+    deadline: Option<Instant>,
+) -> Result<Option<ObjectName>, RegionError> {
     loop {
-        if let Some(name) = list(matches)?.into_iter().map(|info| info.name).min() {
+        if let Some(name) = look()? {
             return Ok(Some(name));
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
             return Ok(None);
         }
-        match &arrivals {
+        match arrivals {
             Some(arrivals) => sleep_until_event(arrivals, left)?,
             None => std::thread::sleep(left.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN))),
         }
     }
 }
 
-/// Notices of new names; `None` if the system is out of inotify instances.
+/// The instance that nobody uses at the moment, and the process that made it. The kernel takes some
+/// 15 ms to close one (it waits for every CPU to forget it), and that would be in the way of the very
+/// object that was waited for: so one is kept for the next time.
+static SPARE: Mutex<Option<(u32, Inotify)>> = Mutex::new(None);
+
+/// Notices of new names; old ones may be among them and cost one look more.
+fn take_arrivals() -> Result<Option<Inotify>, RegionError> {
+    // A forked child would share the notices with its parent.
+    let spare = lock_spare().take_if(|(of, _)| *of == process_token());
+    match spare {
+        Some((_, arrivals)) => Ok(Some(arrivals)),
+        None => watch_folder(),
+    }
+}
+
+fn keep_arrivals(arrivals: Option<Inotify>) {
+    if let Some(arrivals) = arrivals {
+        let superfluous = lock_spare().replace((process_token(), arrivals));
+        // Outside of the lock: this is the slow close.
+        drop(superfluous);
+    }
+}
+
+fn lock_spare() -> MutexGuard<'static, Option<(u32, Inotify)>> {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A new instance; `None` if the system is out of inotify instances.
 fn watch_folder() -> Result<Option<Inotify>, RegionError> {
     let fail = |call| move |errno: Errno| super::object::os(call, FOLDER, errno);
     let arrivals = match Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK) {

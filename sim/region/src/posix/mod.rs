@@ -5,6 +5,7 @@ pub(crate) mod folder;
 pub(crate) mod fork;
 pub(crate) mod guard;
 pub(crate) mod identity;
+pub(crate) mod leases;
 pub(crate) mod limits;
 pub(crate) mod object;
 pub(crate) mod transfer;

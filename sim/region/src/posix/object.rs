@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, FallocateFlags, FcntlArg, OFlag, fallocate, fcntl, open};
+use nix::fcntl::{AT_FDCWD, AtFlags, FallocateFlags, OFlag, fallocate, open};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, fchown, ftruncate, linkat};
 use rustix::thread::futex;
 
+use super::leases::Leases;
 use super::limits::page_size;
-use crate::{Access, Lease, LeaseRole, ObjectName, Owner, RegionError, Wait, memory_limits};
+use crate::{Access, ObjectName, Owner, RegionError, Wait, memory_limits};
 
 /// The folder of the objects: a tmpfs on every Linux, and where glibc's `shm_open` puts them.
 pub(crate) const FOLDER: &str = "/dev/shm";
@@ -34,8 +35,8 @@ pub(crate) struct Object {
     len: usize,
     owner: Owner,
     inode: (u64, u64),
-    /// Open for as long as the region lives: the leases hang on this open file description.
-    file: File,
+    /// With the object's file.
+    leases: Leases,
     /// The address space that the object is mapped in; unmaps it when dropped.
     _reservation: MmapRaw,
 }
@@ -82,7 +83,9 @@ impl Object {
                 errno => os("fallocate", name.as_str(), errno),
             },
         )?;
-        Object::map(path, file, len, name, MapFlags::MAP_POPULATE)
+        let object = Object::map(path, file, len, name)?;
+        object.map_pages();
+        Ok(object)
     }
 
     /// The object of that name.
@@ -94,32 +97,20 @@ impl Object {
         if len == 0 {
             return Err(RegionError::Empty { object: name.to_string() });
         }
-        let object = Object::map(path, file, len, name, MapFlags::empty())?;
-        object.map_pages();
-        Ok(object)
+        Object::map(path, file, len, name)
     }
 
-    /// Maps the pages that the creator has filled now, not one by one at first use. MAP_POPULATE
-    /// would fault on each of them as a writer and take twice as long; kernels before 5.14 know
-    /// neither, and then first use pays.
+    /// Maps the pages now that fallocate has made, not one by one when they are first written.
+    /// MAP_POPULATE would fault on each of them as a writer and take four times as long; kernels
+    /// before 5.14 know no MADV_POPULATE_READ, and then first use pays. An opener leaves it to first
+    /// use, too: it reads, and a reader's fault maps sixteen pages at once.
     fn map_pages(&self) {
-        // An object with holes is none of ours, and reading them would fill them.
-        let whole = self.file.metadata().is_ok_and(|about| about.blocks() * 512 >= about.len());
-        if !whole {
-            return;
-        }
         let (start, advice) = (self.base.as_ptr().cast(), libc::MADV_POPULATE_READ);
         // SAFETY: the advice reads pages of our own mapping and changes nothing in them.
         let _ = unsafe { libc::madvise(start, self.len, advice) };
     }
 
-    fn map(
-        path: String,
-        file: File,
-        len: usize,
-        name: &ObjectName,
-        populate: MapFlags,
-    ) -> Result<Object, RegionError> {
+    fn map(path: String, file: File, len: usize, name: &ObjectName) -> Result<Object, RegionError> {
         let about = file.metadata().map_err(|error| io_error("fstat", name.as_str(), &error))?;
         let mapped_len = len
             .checked_next_multiple_of(page_size())
@@ -134,7 +125,7 @@ impl Object {
             .map_err(|error| io_error("mmap", name.as_str(), &error))?
             .into();
         let address = (reservation.as_mut_ptr() as usize).next_multiple_of(BASE_ALIGNMENT);
-        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED | populate;
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
         // SAFETY: [address, address + mapped_len) lies inside the reservation, which is ours, which
         // nobody has a reference into, and which is BASE_ALIGNMENT longer than what is placed in it
         // at an address less than BASE_ALIGNMENT behind its start.
@@ -156,14 +147,14 @@ impl Object {
             len,
             owner: owner_of(&about),
             inode: (about.dev(), about.ino()),
-            file,
+            leases: Leases::on(file, name.as_str()),
             _reservation: reservation,
         })
     }
 
     /// Gives the object its name, in one step.
     pub(crate) fn publish(&self) -> Result<(), RegionError> {
-        let source = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let source = format!("/proc/self/fd/{}", self.leases.file().as_raw_fd());
         let flag = AtFlags::AT_SYMLINK_FOLLOW;
         linkat(AT_FDCWD, source.as_str(), AT_FDCWD, self.path.as_str(), flag).map_err(|errno| {
             match errno {
@@ -190,7 +181,8 @@ impl Object {
     }
 
     pub(crate) fn object_size(&self) -> Result<u64, RegionError> {
-        self.file
+        self.leases
+            .file()
             .metadata()
             .map(|about| about.len())
             .map_err(|error| io_error("fstat", self.object(), &error))
@@ -200,22 +192,8 @@ impl Object {
         unlink_if_same(&self.path, self.object(), self.inode).map(|_| ())
     }
 
-    pub(crate) fn take_lease(&self, role: LeaseRole) -> Result<Lease, RegionError> {
-        take_lease(&self.file, role, self.object())
-    }
-
-    pub(crate) fn release_lease(&self, role: LeaseRole) -> Result<(), RegionError> {
-        let lock = lock_of(role, libc::F_UNLCK);
-        fcntl(&self.file, FcntlArg::F_OFD_SETLK(&lock))
-            .map(drop)
-            .map_err(|errno| os("fcntl(F_OFD_SETLK)", self.object(), errno))
-    }
-
-    pub(crate) fn lease_held(&self, role: LeaseRole) -> Result<bool, RegionError> {
-        let mut lock = lock_of(role, libc::F_WRLCK);
-        fcntl(&self.file, FcntlArg::F_OFD_GETLK(&mut lock))
-            .map_err(|errno| os("fcntl(F_OFD_GETLK)", self.object(), errno))?;
-        Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     /// A shared futex: the kernel finds the sleepers by object and offset, so that the word may be
@@ -304,16 +282,6 @@ pub(crate) fn denied(action: &'static str, name: &ObjectName, errno: Errno) -> R
     RegionError::Denied { action, object: name.to_string(), owner, remedy, errno: errno as i32 }
 }
 
-/// Takes the lease of `role` on an open object.
-pub(crate) fn take_lease(file: &File, role: LeaseRole, object: &str) -> Result<Lease, RegionError> {
-    let lock = lock_of(role, libc::F_WRLCK);
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&lock)) {
-        Ok(_) => Ok(Lease::Taken),
-        Err(Errno::EAGAIN | Errno::EACCES) => Ok(Lease::HeldByAnother),
-        Err(errno) => Err(os("fcntl(F_OFD_SETLK)", object, errno)),
-    }
-}
-
 /// Removes a name if it stands for the object with that device and inode number.
 pub(crate) fn unlink_if_same(
     path: &str,
@@ -362,21 +330,6 @@ fn no_space(name: &ObjectName, wanted: u64, errno: Errno) -> RegionError {
     };
     let limit = limit.to_owned();
     RegionError::NoSpace { object: name.to_string(), wanted, free, limit, errno: errno as i32 }
-}
-
-/// The byte of the object that stands for a role.
-fn lock_of(role: LeaseRole, kind: i32) -> libc::flock {
-    let start = match role {
-        LeaseRole::Creator => 0,
-        LeaseRole::Attacher => 1,
-    };
-    libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: start,
-        l_len: 1,
-        l_pid: 0,
-    }
 }
 
 fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {

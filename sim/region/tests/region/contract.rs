@@ -59,7 +59,7 @@ fn a_new_object_is_all_zeroes(
 #[rstest]
 #[case::short("x")]
 #[case::longest(&"n".repeat(ObjectName::MAX_LEN))]
-#[case::beyond_ascii("\u{1f980} nightly\\full")]
+#[case::beyond_ascii("\u{1f980} nightly\\full\n")]
 fn any_valid_name_works(
     #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[case] rest: &str,
@@ -206,6 +206,35 @@ fn of_racing_creators_one_wins(
         assert!(losers.clone().all(|e| matches!(e, RegionError::Exists { .. })), "round {round}");
         opened.unlink().unwrap();
     }
+}
+
+/// Catches: an unlink that takes what the next creator has just put there.
+#[rstest]
+fn creators_and_removers_of_one_name_do_not_mix(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
+    let _watchdog = Watchdog::start();
+    let names = Names::new(backend);
+    let name = &names.name("a");
+    let turn = |mark: u32| {
+        let init = |region: &Region| region.word(0).map(|word| word.store(mark, Ordering::Release));
+        for _ in 0..300 {
+            match Region::create(backend, name, LEN, Access::Creator, init) {
+                Ok(mine) => {
+                    let opened = Region::open(backend, name).expect("nobody else may remove it");
+                    assert_eq!(load(opened.word(0).unwrap()), mark);
+                    mine.unlink().unwrap();
+                }
+                Err(error) => assert!(matches!(error, RegionError::Exists { .. }), "{error}"),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for mark in 1..=3 {
+            scope.spawn(move || turn(mark));
+        }
+    });
+    assert!(list_objects(backend, &names.prefix).unwrap().is_empty());
 }
 
 /// Catches: leases that all regions of a process share; roles mixed up.

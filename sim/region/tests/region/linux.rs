@@ -38,6 +38,17 @@ fn every_page_is_there_after_creation() {
     assert!(about.blocks() * 512 >= region.len() as u64, "{} blocks", about.blocks());
 }
 
+/// Catches: an opener that pays for a gigabyte that nobody wrote.
+#[test]
+fn opening_fills_no_holes() {
+    let names = Names::new(POSIX);
+    let name = names.name("a");
+    std::fs::File::create(path(&name)).unwrap().set_len(1 << 30).unwrap();
+    let region = Region::open(POSIX, &name).unwrap();
+    assert_eq!(region.len(), 1 << 30);
+    assert_eq!(std::fs::metadata(path(&name)).unwrap().blocks(), 0);
+}
+
 #[test]
 fn bases_are_aligned_for_every_buffer_alignment_of_vdi() {
     let names = Names::new(POSIX);
@@ -83,7 +94,11 @@ fn a_stranger_is_told_whose_it_is() {
     // Somebody else may not reach this executable where it was built.
     let place = tempfile::Builder::new().prefix("vdi-region-test").tempdir_in("/tmp").unwrap();
     let copy = place.path().join("peer");
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    // By another process: a copy that this one has open for writing while another test starts a
+    // program could not be run ("text file busy").
+    let mut install = Command::new("install");
+    install.args(["-m", "755"]).arg(std::env::current_exe().unwrap()).arg(&copy);
+    assert!(install.status().unwrap().success());
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(place.path(), everybody).unwrap();
     let mut command = Command::new(copy);
@@ -435,4 +450,46 @@ fn a_file_without_leases_is_a_leftover() {
     assert_eq!(region.len(), 8);
     assert!(region.word(4).is_ok() && region.word(8).is_err());
     assert_eq!(remove_leftover(POSIX, &info).unwrap(), Removed::Removed);
+}
+
+/// What a creator leaves that was killed before it could write down what it made. Catches: an entry
+/// written only when all went well.
+#[test]
+fn a_portable_object_that_is_in_no_registry_is_found_by_the_next_creator() {
+    let names = Names::new(Backend::Portable);
+    let name = names.name("a");
+    // Killed between the making of the object and its size.
+    std::fs::write(format!("/dev/shm/vdip.{name}"), b"").unwrap();
+    assert!(matches!(Region::open(Backend::Portable, &name), Err(RegionError::NotReady { .. })));
+    let create = || Region::create(Backend::Portable, &name, LEN, Access::Creator, |_| Ok(()));
+    assert!(matches!(create(), Err(RegionError::Exists { .. })));
+    let info = list_objects(Backend::Portable, &names.prefix).unwrap().remove(0);
+    assert_eq!(remove_leftover(Backend::Portable, &info).unwrap(), Removed::Removed);
+    assert!(create().is_ok());
+}
+
+/// An opener can meet an object that is being replaced. Catches: watching the wrong leases.
+#[test]
+fn a_portable_object_and_its_successors_leases_do_not_go_together() {
+    let names = Names::new(Backend::Portable);
+    let made = names.create("a");
+    let user = nix::unistd::geteuid();
+    let file = format!("/tmp/vdi-region.{user}/vdip.{}.entry", made.name());
+    let entry = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{LEN}\n1\n{}\n", made.name())).unwrap();
+    let refused = Region::open(Backend::Portable, made.name());
+    assert!(matches!(refused, Err(RegionError::NotFound { .. })), "{refused:?}");
+    std::fs::write(&file, entry).unwrap();
+    assert!(Region::open(Backend::Portable, made.name()).is_ok());
+}
+
+#[test]
+fn a_portable_object_of_another_version_is_named_as_such() {
+    let names = Names::new(Backend::Portable);
+    let made = names.create("a");
+    let path = format!("/dev/shm/vdip.{}", made.name());
+    let object = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&object, &9_u32.to_le_bytes(), 4).unwrap();
+    let refused = Region::open(Backend::Portable, made.name()).unwrap_err();
+    assert!(matches!(refused, RegionError::OtherLayout { found: 9, expected: 1, .. }), "{refused}");
 }

@@ -2,9 +2,12 @@
 //!
 //! The harness runs a peer on one thread (`--test-threads=1`), so that its children may do more than
 //! a threaded process' children may.
+#![expect(clippy::disallowed_methods, reason = "forks of a process with one thread are sound")]
 
 use std::io::{Read, Write};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -84,7 +87,13 @@ fn forked_tokens() -> String {
 }
 
 fn drop_in_forked_child(region: &mut Option<Region>) {
-    let mut watch = Some(DeathWatch::start(ProcessIdentity::current(), || true, || ()).unwrap());
+    // A peer that cannot be watched as a process: its lease is what this says.
+    static LEASE_HELD: AtomicBool = AtomicBool::new(true);
+    let held = || LEASE_HELD.load(Ordering::Acquire);
+    let (notify, notices) = channel();
+    let on_death = move || notify.send(()).unwrap();
+    let watch = DeathWatch::start(ProcessIdentity::default(), held, on_death).unwrap();
+    let mut watch = Some(watch);
     let unfinished = ObjectName::new(&format!("{}u", region.as_ref().unwrap().name())).unwrap();
     let backend = region.as_ref().unwrap().backend();
     let init = |half_built: &Region| {
@@ -99,6 +108,8 @@ fn drop_in_forked_child(region: &mut Option<Region>) {
     let finished = Region::create(backend, &unfinished, 4096, Access::Creator, init).unwrap();
     assert!(Region::open(backend, &unfinished).is_ok(), "the child removed it");
     finished.unlink().unwrap();
+    LEASE_HELD.store(false, Ordering::Release);
+    notices.recv().expect("the child cancelled the parent's watch");
 }
 
 /// Drops the region while a child that has its descriptors lives on, until this process ends.

@@ -183,7 +183,7 @@ fn where_the_process_cannot_be_watched_its_lease_is(
     let mut peer = Peer::start(backend);
     peer.get(&format!("create {} {LEN}", names.name("a")));
     let region = Region::open(backend, &names.name("a")).unwrap();
-    let elsewhere = ProcessIdentity { pid: u32::MAX - 7, start_time: 1, pid_namespace: 1 };
+    let elsewhere = ProcessIdentity { pid: i32::MAX as u32, start_time: 1, pid_namespace: 1 };
     let (_watch, notices) = watch(elsewhere, region);
     assert!(notices.recv_timeout(Duration::from_millis(200)).is_err(), "its lease is held");
     peer.kill();

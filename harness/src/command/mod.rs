@@ -1,0 +1,15 @@
+//! The command line. One file a command.
+
+mod backup;
+mod client;
+mod doctor;
+mod explain;
+mod line;
+mod output;
+mod restore;
+mod run;
+mod shim;
+mod statement;
+mod test;
+
+pub use line::main;

@@ -1,0 +1,217 @@
+//! The options that `backup` and `restore` have in common, and how both end.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use fake_sqlserver::transfer::{
+    FaultPlan, Message, Observer, Session, SetName, Statement, Summary, TransferError,
+};
+use serde_json::{Value, json};
+use vdi_device::Environment;
+use vdi_protocol::{Direction, Profile};
+
+use super::output;
+use crate::exit::Failure;
+use crate::progress::{Everybody, Progress};
+use crate::trace::Trace;
+
+/// Which set, which devices, which SQL Server.
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// Name of the device set, as in the first VIRTUAL_DEVICE clause; '*' takes the next set that a
+    /// client creates in the namespace
+    #[arg(long, value_name = "NAME")]
+    set: OsString,
+    /// Names of all devices in the statement's order, the first equal to --set [default: one device
+    /// named as the set; with --set '*' as many as the client asks for]
+    #[arg(long = "device", value_name = "NAME", num_args = 1..)]
+    devices: Vec<OsString>,
+    /// Something that goes wrong on purpose: a file, a preset, or YAML such as
+    /// '{at: {device: 0, command: write, nth: 3}, do: abort}'
+    #[arg(long, value_name = "FILE|PRESET")]
+    fault: Option<String>,
+    /// BLOCKSIZE: a power of two from 512 to 65536
+    #[arg(long, value_name = "BYTES")]
+    blocksize: Option<u32>,
+    /// BUFFERCOUNT: buffers of MAXTRANSFERSIZE for all devices together
+    #[arg(long, value_name = "N")]
+    buffercount: Option<u32>,
+    /// MAXTRANSFERSIZE: a multiple of 65536, at most 4194304
+    #[arg(long, value_name = "BYTES")]
+    maxtransfersize: Option<u32>,
+    /// The SQL Server instance, if it is not the default one
+    #[arg(long, value_name = "NAME")]
+    instance: Option<OsString>,
+    /// Which SQL Server to play: sql2008, sql2016, sql2019, sql2019-linux or sql2022
+    #[arg(long, value_name = "PROFILE", default_value = "sql2016")]
+    profile: Profile,
+    /// How long to wait for a client to create the set
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    wait: Duration,
+    /// Append what happens to a file, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Print the result for a program
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+pub(super) fn seconds(given: &str) -> Result<Duration, String> {
+    given
+        .parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| format!("'{given}' is no number of seconds"))
+}
+
+impl Options {
+    pub(super) fn statement(&self, direction: Direction) -> Statement {
+        let name = |name: &OsString| name.as_encoded_bytes().to_vec();
+        let set = if self.set == "*" { SetName::Any } else { SetName::Named(name(&self.set)) };
+        Statement {
+            devices: self.devices.iter().map(name).collect(),
+            instance: self.instance.as_ref().map(name),
+            wait: Some(self.wait),
+            block_size: self.blocksize,
+            buffer_count: self.buffercount,
+            max_transfer_size: self.maxtransfersize,
+            ..Statement::new(direction, set, self.profile)
+        }
+    }
+
+    /// How many devices there will be, if the command line alone says it.
+    pub(super) fn device_count(&self) -> Option<usize> {
+        match self.devices.len() {
+            0 if self.set == "*" => None,
+            named => Some(named.max(1)),
+        }
+    }
+
+    /// Waits for the set; `progress` is told of every transfer.
+    pub(super) fn attach(
+        &self,
+        direction: Direction,
+        progress: &Arc<Progress>,
+    ) -> Result<Session, Failure> {
+        let environment =
+            Environment::from_process().map_err(|error| Failure::Usage(format!("{error}.")))?;
+        let faults = match &self.fault {
+            Some(given) => {
+                FaultPlan::load(given).map_err(|error| Failure::Usage(format!("{error}.")))?
+            }
+            None => FaultPlan::default(),
+        };
+        let mut observers: Vec<Arc<dyn Observer>> = vec![progress.clone()];
+        if let Some(path) = &self.trace {
+            let trace = Trace::append(path).map_err(|error| {
+                Failure::Usage(format!("the trace {} cannot be written: {error}.", path.display()))
+            })?;
+            observers.push(Arc::new(trace));
+        }
+        // A peer that cuts a shared object short must not kill us.
+        vdi_region::install_truncation_guard();
+        let statement = self.statement(direction);
+        Session::attach(&environment, statement, faults, Arc::new(Everybody(observers)))
+            .map_err(|error| self.failed(error))
+    }
+
+    /// Prints what SQL Server says of a success; `streams` describes each device's stream.
+    pub(super) fn succeeded(&self, summary: &Summary, streams: Vec<Value>) -> Result<(), Failure> {
+        if !self.json {
+            for message in &summary.messages {
+                output::print(&message.to_string())?;
+            }
+            return Ok(());
+        }
+        let devices: Vec<_> = summary
+            .devices
+            .iter()
+            .zip(&summary.bytes)
+            .zip(streams)
+            .map(|((name, bytes), stream)| {
+                let mut device = json!({"name": String::from_utf8_lossy(name), "bytes": bytes});
+                if let (Some(device), Value::Object(more)) = (device.as_object_mut(), stream) {
+                    device.extend(more);
+                }
+                device
+            })
+            .collect();
+        output::print_json(&json!({
+            "version": 1,
+            "succeeded": true,
+            "set": String::from_utf8_lossy(&summary.set),
+            "devices": devices,
+            "seconds": summary.elapsed.as_secs_f64(),
+            "messages": messages_json(&summary.messages),
+        }))?;
+        Ok(())
+    }
+
+    /// Prints what SQL Server says of a failure; the true cause is said by whoever gets the
+    /// [`Failure`].
+    pub(super) fn failed(&self, error: TransferError) -> Failure {
+        let printed = if self.json {
+            output::print_json(&json!({
+                "version": 1,
+                "succeeded": false,
+                "cause": error.cause.to_string(),
+                "messages": messages_json(&error.messages),
+            }))
+        } else {
+            error.messages.iter().try_for_each(|message| output::print(&message.to_string()))
+        };
+        match printed {
+            Ok(()) => Failure::Transfer(error),
+            Err(error) => Failure::Output(error),
+        }
+    }
+}
+
+fn messages_json(messages: &[Message]) -> Vec<Value> {
+    let message = |message: &Message| {
+        json!({
+            "number": message.number,
+            "level": message.severity,
+            "state": message.state,
+            "text": message.text,
+        })
+    };
+    messages.iter().map(message).collect()
+}
+
+/// One file for each of `devices` devices: the one that every device carries, or one each.
+pub(super) fn file_per_device<'f>(
+    option: &str,
+    files: &'f [PathBuf],
+    devices: usize,
+) -> Result<Vec<&'f Path>, Failure> {
+    match files {
+        [one] => Ok(vec![one; devices]),
+        files if files.len() == devices => Ok(files.iter().map(PathBuf::as_path).collect()),
+        files => Err(Failure::Usage(format!(
+            "{option} names {} files for {devices} devices; give one for all, or one for each.",
+            files.len()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Catches: pairing files and devices when the counts do not fit.
+    #[test]
+    fn one_file_for_all_or_one_for_each() {
+        let files: Vec<PathBuf> = vec!["a".into(), "b".into()];
+        assert_eq!(file_per_device("--from", &files[..1], 3).unwrap(), [Path::new("a"); 3]);
+        assert_eq!(file_per_device("--from", &files, 2).unwrap(), [Path::new("a"), Path::new("b")]);
+        for count in [1, 3] {
+            let error = file_per_device("--from", &files, count).unwrap_err();
+            assert_eq!(error.exit(), crate::exit::Exit::Usage);
+        }
+        assert!(file_per_device("--from", &[], 1).is_err());
+    }
+}

@@ -1,0 +1,189 @@
+//! Bytes in shared memory that a drop-in gave an address of.
+//!
+//! The other side may write to them at any time, so there are no references to them, only copies
+//! and transfers by the kernel.
+
+use std::fs::File;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use super::BufferError;
+use super::posix;
+use super::set::SetInner;
+
+/// A buffer of a set, usable until the set is closed.
+///
+/// Invariant, kept by whoever calls [`Bytes::new`]: `len` bytes from `start` on are readable and
+/// writable shared memory until the set is closed for the (`closes` + 1)st time.
+#[derive(Debug)]
+pub(super) struct Bytes {
+    set: Arc<SetInner>,
+    closes: u64,
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the bytes are shared memory that is only copied, which any thread may do.
+unsafe impl Send for Bytes {}
+// SAFETY: as for Send.
+unsafe impl Sync for Bytes {}
+
+impl Bytes {
+    pub(super) fn new(set: Arc<SetInner>, closes: u64, start: NonNull<u8>, len: usize) -> Bytes {
+        Bytes { set, closes, start, len }
+    }
+
+    pub(super) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    pub(super) fn copy_to(&self, at: usize, target: &mut [u8]) -> Result<(), BufferError> {
+        self.with(at, target.len(), |source| {
+            // SAFETY: `with` checked the bounds and holds the set open; `target` is a Rust slice,
+            // which never lies in shared memory, so the two do not overlap.
+            unsafe { ptr::copy_nonoverlapping(source, target.as_mut_ptr(), target.len()) };
+            Ok(())
+        })
+    }
+
+    pub(super) fn copy_from(&self, at: usize, source: &[u8]) -> Result<(), BufferError> {
+        self.with(at, source.len(), |target| {
+            // SAFETY: as in `copy_to`, the other way round.
+            unsafe { ptr::copy_nonoverlapping(source.as_ptr(), target, source.len()) };
+            Ok(())
+        })
+    }
+
+    pub(super) fn sum(&self) -> Result<u64, BufferError> {
+        self.with(0, self.len, |source| {
+            let words = source.cast::<u64>();
+            let word = |index| {
+                // SAFETY: index < len / 8, and `with` checked `len` and holds the set open. The value is
+                // copied out; whatever the other side writes meanwhile is a number, too.
+                unsafe { words.add(index).read_unaligned() }
+            };
+            Ok((0..self.len / 8).map(word).fold(0, u64::wrapping_add))
+        })
+    }
+
+    pub(super) fn read_from(
+        &self,
+        at: usize,
+        len: usize,
+        file: &File,
+        offset: Option<u64>,
+    ) -> Result<usize, BufferError> {
+        self.with(at, len, |target| {
+            // SAFETY: `with` checked the bounds and holds the set open; nobody has references.
+            Ok(unsafe { posix::read(file, target, len, offset) }?)
+        })
+    }
+
+    pub(super) fn write_to(
+        &self,
+        at: usize,
+        len: usize,
+        file: &File,
+        offset: Option<u64>,
+    ) -> Result<usize, BufferError> {
+        self.with(at, len, |source| {
+            // SAFETY: `with` checked the bounds and holds the set open.
+            Ok(unsafe { posix::write(file, source, len, offset) }?)
+        })
+    }
+
+    /// Runs `transfer` on the address of byte `at`, with the set held open.
+    fn with<T>(
+        &self,
+        at: usize,
+        len: usize,
+        transfer: impl FnOnce(*mut u8) -> Result<T, BufferError>,
+    ) -> Result<T, BufferError> {
+        if at > self.len || len > self.len - at {
+            return Err(BufferError::OutOfBounds { at, len, size: self.len });
+        }
+        let closes = self.set.hold_open();
+        if *closes != self.closes {
+            return Err(BufferError::Closed);
+        }
+        // SAFETY: at <= len, so that the address is inside the buffer or just behind it.
+        transfer(unsafe { self.start.add(at) }.as_ptr())
+    }
+}
+
+/// A buffer of a command that another process got; see `CallerSet::map_buffer_handle`.
+#[derive(Debug)]
+pub struct MappedBuffer {
+    bytes: Bytes,
+}
+
+impl MappedBuffer {
+    pub(super) fn new(
+        set: &Arc<SetInner>,
+        handle: u32,
+        size: usize,
+    ) -> Result<MappedBuffer, BufferError> {
+        let closes = set.hold_open();
+        // SAFETY: the object lives as long as `set`.
+        let start = unsafe { set.symbols().map_buffer_handle(set.object(), handle) }?;
+        let not_shared = BufferError::NotShared { address: start.addr(), size };
+        let Some(start) = NonNull::new(start) else { return Err(not_shared) };
+        // The size came from another process and the library does not know it, so the mappings of
+        // this process are asked; that makes the invariant of `Bytes` hold.
+        if !set.is_shared_memory(start.addr().get(), size)? {
+            return Err(not_shared);
+        }
+        Ok(MappedBuffer { bytes: Bytes::new(set.clone(), *closes, start, size) })
+    }
+
+    /// Its size in bytes, as given when it was mapped.
+    pub fn size(&self) -> usize {
+        self.bytes.len
+    }
+
+    /// Copies out of the buffer, from byte `at` on, into all of `target`.
+    ///
+    /// # Errors
+    /// [`BufferError`]: beyond its end, or the set was closed.
+    pub fn copy_to(&self, at: usize, target: &mut [u8]) -> Result<(), BufferError> {
+        self.bytes.copy_to(at, target)
+    }
+
+    /// Copies all of `source` into the buffer, from byte `at` on.
+    ///
+    /// # Errors
+    /// As for [`MappedBuffer::copy_to`].
+    pub fn copy_from(&self, at: usize, source: &[u8]) -> Result<(), BufferError> {
+        self.bytes.copy_from(at, source)
+    }
+
+    /// Reads once from a file straight into `len` bytes of the buffer, at the file's `offset` or
+    /// where it stands; 0 is the end of the file.
+    ///
+    /// # Errors
+    /// As for [`MappedBuffer::copy_to`], and those of the file.
+    pub fn read_from(
+        &self,
+        at: usize,
+        len: usize,
+        file: &File,
+        offset: Option<u64>,
+    ) -> Result<usize, BufferError> {
+        self.bytes.read_from(at, len, file, offset)
+    }
+
+    /// Writes once to a file straight from `len` bytes of the buffer, at the file's `offset` or
+    /// where it stands.
+    ///
+    /// # Errors
+    /// As for [`MappedBuffer::read_from`].
+    pub fn write_to(
+        &self,
+        at: usize,
+        len: usize,
+        file: &File,
+        offset: Option<u64>,
+    ) -> Result<usize, BufferError> {
+        self.bytes.write_to(at, len, file, offset)
+    }
+}

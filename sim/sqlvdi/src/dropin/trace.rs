@@ -1,0 +1,105 @@
+//! The trace: one line of JSON for each call and event, appended to the file that VDISIM_TRACE
+//! names.
+//!
+//! A line of a call has `version`, `time` (microseconds since 1970), `took` (microseconds), `pid`,
+//! `thread`, `object`, `call`, `arguments` and `result`; one of an event has `event` and `details`
+//! instead of the last four. Lines are written with one write each, so that processes can share the
+//! file. Switched off, a call costs one relaxed load.
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use vdi_protocol::HResult;
+
+use super::messages::say;
+
+/// The version of the lines' form.
+const VERSION: u32 = 1;
+
+static ON: AtomicBool = AtomicBool::new(false);
+static FILE: OnceLock<Option<File>> = OnceLock::new();
+
+/// Opens the file that the environment names. The first call decides for the process.
+pub(super) fn start() {
+    let file = FILE.get_or_init(|| {
+        let path = std::env::var_os("VDISIM_TRACE").filter(|path| !path.is_empty())?;
+        File::options()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .inspect_err(|error| {
+                let path = path.display();
+                say(&format!("vdisim: VDISIM_TRACE: {path} cannot be appended to: {error}"));
+            })
+            .ok()
+    });
+    ON.store(file.is_some(), Ordering::Relaxed);
+}
+
+/// A call that began and is to be recorded.
+#[derive(Debug)]
+pub(super) struct Call {
+    name: &'static str,
+    begin: Instant,
+}
+
+/// The call that begins now, or `None` if nothing is recorded.
+#[inline]
+pub(super) fn call(name: &'static str) -> Option<Call> {
+    ON.load(Ordering::Relaxed).then(|| Call { name, begin: Instant::now() })
+}
+
+impl Call {
+    /// Records the call with its result: the status, and what it gave beside it.
+    #[cold]
+    pub(super) fn returned(self, object: &str, arguments: Value, status: i32, results: Value) {
+        let mut line = header();
+        let status = HResult(status.cast_unsigned());
+        line["took"] = microseconds(self.begin.elapsed());
+        line["object"] = object.into();
+        line["call"] = self.name.into();
+        line["arguments"] = arguments;
+        line["result"] = json!({"status": status.0, "name": status.name()});
+        if let (Some(all), Value::Object(more)) = (line["result"].as_object_mut(), results) {
+            all.extend(more);
+        }
+        write(&line);
+    }
+}
+
+/// Records what is no call.
+pub(super) fn event(name: &'static str, details: Value) {
+    if ON.load(Ordering::Relaxed) {
+        let mut line = header();
+        line["event"] = name.into();
+        line["details"] = details;
+        write(&line);
+    }
+}
+
+fn header() -> Value {
+    // SAFETY: the call has no arguments and cannot fail.
+    let thread = unsafe { libc::syscall(libc::SYS_gettid) };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    json!({
+        "version": VERSION,
+        "time": microseconds(now),
+        "pid": std::process::id(),
+        "thread": thread,
+    })
+}
+
+fn microseconds(time: Duration) -> Value {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX).into()
+}
+
+fn write(line: &Value) {
+    if let Some(Some(mut file)) = FILE.get().map(Option::as_ref) {
+        // A full disk must not fail the backup that is traced.
+        let _ = file.write_all(format!("{line}\n").as_bytes());
+    }
+}
