@@ -108,6 +108,7 @@ fn request(kind: u8, body: &[u8]) -> Vec<u8> {
 #[case::headers_outside(After::Login, packet(BATCH, 1, &[0xFF, 0xFF, 0xFF, 0x7F, 0, 0]), &[4002])]
 #[case::headers_too_short(After::Login, packet(BATCH, 1, &[3, 0, 0, 0]), &[4002])]
 #[case::header_of_nothing(After::Login, packet(BATCH, 1, &[8, 0, 0, 0, 0, 0, 0, 0]), &[4002])]
+#[case::header_without_type(After::Login, packet(BATCH, 1, &[8, 0, 0, 0, 4, 0, 0, 0]), &[4002])]
 #[case::header_outside(After::Login, packet(BATCH, 1, &[10, 0, 0, 0, 0xFF, 0xFF, 0, 0, 2, 0]), &[4002])]
 #[case::odd_text(After::Login, request(BATCH, b"odd"), &[4002])]
 #[case::lone_surrogate(After::Login, request(BATCH, &[0x00, 0xDC, 0x41, 0x00]), &[4002])]
