@@ -83,9 +83,9 @@ impl Object {
                 errno => os("fallocate", name.as_str(), errno),
             },
         )?;
-        let object = Object::map(path, file, len, name)?;
-        object.map_pages();
-        Ok(object)
+        // The pages are there; mapping them is left to their first use. To map them all now costs as
+        // much as to make them, in the way of whoever waits for the object.
+        Object::map(path, file, len, name)
     }
 
     /// The object of that name.
@@ -98,16 +98,6 @@ impl Object {
             return Err(RegionError::Empty { object: name.to_string() });
         }
         Object::map(path, file, len, name)
-    }
-
-    /// Maps the pages now that fallocate has made, not one by one when they are first written.
-    /// MAP_POPULATE would fault on each of them as a writer and take four times as long; kernels
-    /// before 5.14 know no MADV_POPULATE_READ, and then first use pays. An opener leaves it to first
-    /// use, too: it reads, and a reader's fault maps sixteen pages at once.
-    fn map_pages(&self) {
-        let (start, advice) = (self.base.as_ptr().cast(), libc::MADV_POPULATE_READ);
-        // SAFETY: the advice reads pages of our own mapping and changes nothing in them.
-        let _ = unsafe { libc::madvise(start, self.len, advice) };
     }
 
     fn map(path: String, file: File, len: usize, name: &ObjectName) -> Result<Object, RegionError> {
