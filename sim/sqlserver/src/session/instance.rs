@@ -9,6 +9,7 @@ use vdi_protocol::Profile;
 use super::clock::now;
 use crate::catalogue::{Catalogue, Server, StoreError};
 use crate::messages::{ErrorLog, LogEntry, Message, SeveralMessages};
+use crate::transfer::{AtOnce, Attach};
 
 /// An instance of the fake SQL Server.
 pub struct Instance {
@@ -22,6 +23,8 @@ pub struct Instance {
     pub name: String,
     /// Its error log.
     pub error_log: Arc<dyn ErrorLog>,
+    /// How its statements come to their device sets.
+    pub attach: Arc<dyn Attach>,
     next_session: AtomicU16,
 }
 
@@ -35,7 +38,7 @@ impl std::fmt::Debug for Instance {
 const FIRST_SESSION: u16 = 51;
 
 impl Instance {
-    /// An instance over a data folder.
+    /// An instance over a data folder; a device set that is not there is an error at once.
     pub fn new(
         server: Server,
         environment: Environment,
@@ -44,7 +47,8 @@ impl Instance {
         error_log: Arc<dyn ErrorLog>,
     ) -> Self {
         let next_session = AtomicU16::new(FIRST_SESSION);
-        Instance { server, environment, profile, name: name.to_owned(), error_log, next_session }
+        let (name, attach) = (name.to_owned(), Arc::new(AtOnce));
+        Instance { server, environment, profile, name, error_log, attach, next_session }
     }
 
     /// Notes something down in the error log.
