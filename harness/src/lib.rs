@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod command;
+pub mod conformance;
 pub mod doctor;
 pub mod exit;
 pub mod launch;
