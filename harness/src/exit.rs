@@ -43,6 +43,9 @@ pub enum Failure {
     /// Something that was to be checked is not as it should be.
     #[error("{0}")]
     Failed(String),
+    /// Runs of the conformance suite were not all well.
+    #[error("{0}.")]
+    Judged(crate::report::Judgement),
     /// A program could not be started.
     #[error("{program} could not be started: {error}.")]
     NotStarted {
@@ -68,6 +71,7 @@ impl Failure {
             Failure::Usage(_) => Exit::Usage,
             Failure::Environment(_) => Exit::Environment,
             Failure::Failed(_) | Failure::Output(_) => Exit::Failed,
+            Failure::Judged(judgement) => judgement.exit(),
             Failure::NotStarted { .. } => Exit::NotStarted,
         }
     }

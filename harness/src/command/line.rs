@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use super::{backup, client, doctor, explain, output, restore, run, shim, test};
+use super::{assets, backup, client, doctor, explain, output, report, restore, run, shim, test};
 use crate::exit::{Exit, Failure};
 
 /// Plays SQL Server for clients of its Virtual Device Interface (VDI).
@@ -37,6 +37,12 @@ enum Command {
     /// Put the drop-in where a client looks that does not heed LD_LIBRARY_PATH
     #[command(subcommand)]
     Shim(shim::Action),
+    /// Merge report folders, or print the schema of results.json
+    #[command(subcommand)]
+    Report(report::Action),
+    /// Write man pages and completions into a folder
+    #[command(hide = true)]
+    Assets(assets::Arguments),
     /// Self-test: a round trip of every mode through real processes and the loaded drop-in
     Test(test::Arguments),
 }
@@ -69,14 +75,14 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Doctor(arguments) => doctor::execute(&arguments),
         Command::Explain(arguments) => explain::execute(&arguments),
         Command::Shim(action) => shim::execute(&action),
+        Command::Report(action) => report::execute(&action),
+        Command::Assets(arguments) => assets::execute(&arguments, Line::command()),
         Command::Test(arguments) => test::execute(&arguments),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     // Catches: options that contradict each other or share a name.
