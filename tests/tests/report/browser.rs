@@ -33,13 +33,13 @@ const FLAGS: [&str; 12] = [
 ];
 
 /// A browser with one page.
-pub struct Browser {
+pub(crate) struct Browser {
     to: File,
     from: BufReader<File>,
     session: String,
     last: u64,
     /// What went wrong in the page or was fetched by it.
-    pub complaints: Vec<String>,
+    pub(crate) complaints: Vec<String>,
     ended: Arc<AtomicBool>,
     keeper: Option<JoinHandle<()>>,
     _folder: tempfile::TempDir,
@@ -47,7 +47,7 @@ pub struct Browser {
 
 impl Browser {
     /// Opens a page, or says by name that the test is skipped because there is no browser.
-    pub fn open(page: &Path) -> Option<Browser> {
+    pub(crate) fn open(page: &Path) -> Option<Browser> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let there =
             |name: &&&str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
@@ -106,7 +106,7 @@ impl Browser {
     }
 
     /// Calls the protocol and waits for the answer.
-    pub fn call(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
         self.last += 1;
         let mut message = json!({"id": self.last, "method": method, "params": params});
         if !self.session.is_empty() {
@@ -143,23 +143,23 @@ impl Browser {
     }
 
     /// The value of an expression in the page.
-    pub fn value(&mut self, expression: &str) -> Value {
+    pub(crate) fn value(&mut self, expression: &str) -> Value {
         let mut result =
             self.call("Runtime.evaluate", json!({"expression": expression, "returnByValue": true}));
         assert!(result["exceptionDetails"].is_null(), "{expression}: {result}");
         result["result"]["value"].take()
     }
 
-    pub fn text(&mut self, expression: &str) -> String {
+    pub(crate) fn text(&mut self, expression: &str) -> String {
         self.value(expression).as_str().unwrap_or_default().to_owned()
     }
 
-    pub fn number(&mut self, expression: &str) -> i64 {
+    pub(crate) fn number(&mut self, expression: &str) -> i64 {
         self.value(expression).as_i64().unwrap_or(-1)
     }
 
     /// Waits until an expression is true.
-    pub fn wait_for(&mut self, expression: &str) {
+    pub(crate) fn wait_for(&mut self, expression: &str) {
         let start = Instant::now();
         while self.value(&format!("Boolean({expression})")) != true {
             assert!(start.elapsed() < WATCHDOG, "never true: {expression}");
@@ -168,7 +168,7 @@ impl Browser {
     }
 
     /// Presses a key as a person does.
-    pub fn press(&mut self, key: &str) {
+    pub(crate) fn press(&mut self, key: &str) {
         let code = match key {
             "Enter" => 13,
             "Escape" => 27,
@@ -196,12 +196,12 @@ impl Browser {
     }
 
     /// Types a text into what has the focus.
-    pub fn type_in(&mut self, text: &str) {
+    pub(crate) fn type_in(&mut self, text: &str) {
         self.call("Input.insertText", json!({"text": text}));
     }
 
     /// Presses the mouse's button over an element.
-    pub fn click(&mut self, selector: &str) {
+    pub(crate) fn click(&mut self, selector: &str) {
         let place = self.value(&format!(
             "(() => {{ const e = document.querySelector({selector:?}); e.scrollIntoView({{block: 'center'}}); \
              const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()"

@@ -8,10 +8,10 @@ use vdisim::conformance::results::{
 };
 
 /// What no report may take for anything but text.
-pub const HOSTILE: &str =
+pub(crate) const HOSTILE: &str =
     "</script><img src=x onerror=\"window.pwned=1\"> & ]]> # \u{1b}[31m \u{0}";
 
-pub fn run(client: &str, cases: Vec<CaseResult>) -> RunResults {
+pub(crate) fn run(client: &str, cases: Vec<CaseResult>) -> RunResults {
     RunResults {
         version: VERSION,
         kind: RunKind::Conformance,
@@ -30,11 +30,11 @@ pub fn run(client: &str, cases: Vec<CaseResult>) -> RunResults {
     }
 }
 
-pub fn part(client: &str, index: u32, of: u32, cases: Vec<CaseResult>) -> RunResults {
+pub(crate) fn part(client: &str, index: u32, of: u32, cases: Vec<CaseResult>) -> RunResults {
     RunResults { partition: Some(Partition { index, of }), ..run(client, cases) }
 }
 
-pub fn case(id: &str, level: Level, verdict: Verdict) -> CaseResult {
+pub(crate) fn case(id: &str, level: Level, verdict: Verdict) -> CaseResult {
     let text = |text: &str| Some(text.to_owned());
     let plain = verdict == Verdict::Pass;
     let judged = !matches!(verdict, Verdict::Pass | Verdict::Skip | Verdict::NotApplicable);
@@ -60,7 +60,7 @@ pub fn case(id: &str, level: Level, verdict: Verdict) -> CaseResult {
 }
 
 /// One case of each verdict and level, in several areas.
-pub fn all_verdicts() -> Vec<CaseResult> {
+pub(crate) fn all_verdicts() -> Vec<CaseResult> {
     let levels = [Level::Must, Level::Should, Level::Info, Level::Disputed];
     let all = levels.into_iter().flat_map(|level| Verdict::ALL.map(|verdict| (level, verdict)));
     all.map(|(level, verdict)| {
@@ -71,7 +71,7 @@ pub fn all_verdicts() -> Vec<CaseResult> {
 }
 
 /// So many results as a large catalogue over many versions has.
-pub fn many(count: usize) -> Vec<CaseResult> {
+pub(crate) fn many(count: usize) -> Vec<CaseResult> {
     let verdict = |k: usize| if k.is_multiple_of(50) { Verdict::Fail } else { Verdict::Pass };
     (0..count)
         .map(|k| case(&format!("client/area-{}/rule-{k}", k / 100), Level::Must, verdict(k)))
