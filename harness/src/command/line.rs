@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use super::{assets, backup, client, doctor, explain, output, report, restore, run, shim, test};
+use super::{
+    assets, backup, client, doctor, explain, output, report, restore, run, shim, test, trace,
+};
 use crate::exit::{Exit, Failure};
 
 /// Plays SQL Server for clients of its Virtual Device Interface (VDI).
@@ -37,6 +39,9 @@ enum Command {
     /// Put the drop-in where a client looks that does not heed LD_LIBRARY_PATH
     #[command(subcommand)]
     Shim(shim::Action),
+    /// Print, compare or replay what was recorded of a run
+    #[command(subcommand)]
+    Trace(trace::Action),
     /// Merge report folders, or print the schema of results.json
     #[command(subcommand)]
     Report(report::Action),
@@ -75,6 +80,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Doctor(arguments) => doctor::execute(&arguments),
         Command::Explain(arguments) => explain::execute(&arguments),
         Command::Shim(action) => shim::execute(&action),
+        Command::Trace(action) => trace::execute(&action),
         Command::Report(action) => report::execute(&action),
         Command::Assets(arguments) => assets::execute(&arguments, Line::command()),
         Command::Test(arguments) => test::execute(&arguments),

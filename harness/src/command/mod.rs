@@ -13,5 +13,6 @@ mod run;
 mod shim;
 mod statement;
 mod test;
+mod trace;
 
 pub use line::main;
