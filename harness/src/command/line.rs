@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{backup, client, doctor, explain, output, restore, run, shim, test};
+use super::{backup, client, doctor, explain, list, output, play, probe, restore, run, shim, test};
 use crate::exit::{Exit, Failure};
 
 /// Plays SQL Server for clients of its Virtual Device Interface (VDI).
@@ -37,8 +37,16 @@ enum Command {
     /// Put the drop-in where a client looks that does not heed LD_LIBRARY_PATH
     #[command(subcommand)]
     Shim(shim::Action),
-    /// Self-test: a round trip of every mode through real processes and the loaded drop-in
+    /// Judge a client by the rules of VDI; without --client, vdisim tests itself
     Test(test::Arguments),
+    /// Name the rules that clients are judged by
+    List(list::Arguments),
+    /// The server half of a case, in a process of its own
+    #[command(hide = true)]
+    Play(play::Arguments),
+    /// One call of the interface, in a process of its own
+    #[command(hide = true)]
+    Probe(probe::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -70,6 +78,9 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Explain(arguments) => explain::execute(&arguments),
         Command::Shim(action) => shim::execute(&action),
         Command::Test(arguments) => test::execute(&arguments),
+        Command::List(arguments) => list::execute(&arguments),
+        Command::Play(arguments) => play::execute(&arguments),
+        Command::Probe(arguments) => probe::execute(&arguments),
     }
 }
 
