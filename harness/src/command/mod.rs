@@ -2,6 +2,7 @@
 
 mod backup;
 mod client;
+mod database;
 mod doctor;
 mod explain;
 mod line;
