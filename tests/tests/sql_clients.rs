@@ -191,7 +191,7 @@ fn story(serving: Serving, mut connect: impl FnMut(&Serving) -> Box<dyn SqlClien
         &["twin is ONLINE"],
     );
     // A set that nobody made fails at once.
-    assert_order(&client.run(&backup("nobody")), &["BACKUP DATABASE is terminating abnormally."]);
+    assert_order(&client.run(&backup("nobody")), &["Open failure on backup device 'nobody'"]);
     client.run("DROP DATABASE twin");
     drop(client);
 
