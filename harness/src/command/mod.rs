@@ -9,6 +9,7 @@ mod line;
 mod output;
 mod restore;
 mod run;
+mod serve;
 mod shim;
 mod statement;
 mod test;
