@@ -16,6 +16,7 @@ use super::device;
 use super::facts::{date_time, facts};
 use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
 use super::inspect;
+use super::password;
 use crate::catalogue::{
     Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
     Log, LogRecord, PageChange, Pages, Progress, RecoveryModel, RestoreRow, SetKind, check_target,
@@ -182,6 +183,7 @@ struct RestoreJob<'j> {
 
 impl Gate for RestoreJob<'_> {
     fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages> {
+        password::check(&self.plan.transfer, head)?;
         self.heads.add(device, head, &self.names)?;
         let _settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
         if self.target.get().is_none() {

@@ -3,7 +3,7 @@
 use super::batch::{Flow, Parameter, Session, Stop};
 use super::evaluate::convert;
 use super::reply::{Client, Command};
-use crate::catalogue::{Content, FileKind, Pages};
+use crate::catalogue::{Content, FileKind, Pages, StorageError};
 use crate::messages::Message;
 use crate::sql::{Execute, ExecuteArgument, Executed, parse_declarations};
 use crate::value::{DataType, Value};
@@ -185,9 +185,12 @@ impl Session {
             if stored && instance.server.is_reserved(name) {
                 return Err(Message::new(3023, &[]));
             }
-            let changes = database.change(count, seed, super::now())?;
-            let written = Pages::open(database).and_then(|pages| pages.write_changes(&changes));
-            written.map_err(|error| Message::new(3271, &[&error.path.display(), &error.error]))
+            let failed =
+                |error: StorageError| Message::new(3271, &[&error.path.display(), &error.error]);
+            let pages = Pages::open(database).map_err(failed)?;
+            let allocated = pages.allocated().map_err(failed)?;
+            let changes = database.change(&allocated, count, seed, super::now())?;
+            pages.write_changes(&changes).map_err(failed)
         })?;
         Ok(())
     }

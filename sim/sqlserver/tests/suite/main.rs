@@ -1,6 +1,7 @@
 //! Tests of the fake SQL Server from outside.
 
 mod chains;
+mod checkers;
 mod devices;
 mod golden;
 mod server;
