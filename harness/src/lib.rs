@@ -12,6 +12,7 @@ pub mod launch;
 pub mod process;
 pub mod progress;
 pub mod selftest;
+pub mod serve;
 pub mod shim;
 pub mod trace;
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use fake_sqlserver::messages::Message;
 use fake_sqlserver::transfer::{
-    FaultPlan, Message, Observer, PRESETS, Preset, Session, SetName, Statement, Summary,
-    TransferError,
+    FaultPlan, Observer, PRESETS, Preset, Session, SetName, Statement, Summary, TransferError,
 };
 use serde_json::{Value, json};
 use vdi_device::Environment;
@@ -130,7 +130,7 @@ impl Options {
     pub(super) fn succeeded(&self, summary: &Summary, streams: Vec<Value>) -> Result<(), Failure> {
         if !self.json {
             for message in &summary.messages {
-                output::print(&message.to_string())?;
+                output::print(&message.to_transcript())?;
             }
             return Ok(());
         }
@@ -169,7 +169,7 @@ impl Options {
                 "messages": messages_json(&error.messages),
             }))
         } else {
-            error.messages.iter().try_for_each(|message| output::print(&message.to_string()))
+            error.messages.iter().try_for_each(|message| output::print(&message.to_transcript()))
         };
         match printed {
             Ok(()) => Failure::Transfer(error),

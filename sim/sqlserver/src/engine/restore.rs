@@ -11,7 +11,7 @@ use mtf::{Lsn, PageId, Scin, Sfin};
 use uuid::Uuid;
 use vdi_protocol::Direction;
 
-use super::context::{Answer, Context, success};
+use super::context::{Answer, Context};
 use super::device;
 use super::facts::{date_time, facts};
 use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
@@ -21,7 +21,7 @@ use crate::catalogue::{
     Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
     Log, LogRecord, PageChange, Pages, Progress, RecoveryModel, RestoreRow, SetKind, check_target,
 };
-use crate::messages::{Message, SeveralMessages};
+use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{RestorePlan, SequenceEnd, now};
 use crate::sql::{DeviceKind, RestoreKind};
 use crate::transfer::Sink;

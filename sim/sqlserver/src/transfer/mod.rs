@@ -11,6 +11,7 @@
 //! has to wait it runs the completion agent's loop itself, so that no third thread stands in the
 //! way of the data. Source: VDI, "Process Model", "Active", "Normal Termination".
 
+mod attach;
 mod backup;
 mod cause;
 mod expected;
@@ -18,7 +19,6 @@ mod fault;
 mod flight;
 mod kill;
 mod lane;
-mod message;
 mod objects;
 mod observer;
 mod restore;
@@ -27,11 +27,11 @@ mod sink;
 mod source;
 mod statement;
 
+pub use attach::{AtOnce, Attach};
 pub use cause::{Cause, Fate, PendingCommand, TransferError};
 pub use expected::{Expected, ExpectedFile, SeededBytes};
 pub use fault::{Action, At, Fault, FaultError, FaultPlan, PRESETS, Preset, Stage};
 pub use kill::kill_this_process;
-pub use message::Message;
 pub use observer::{Event, Observer, Unobserved};
 pub use session::{Session, Summary};
 pub use sink::{Ask, CompareSink, DigestSink, FileSink, Sink, SinkError};
