@@ -121,7 +121,11 @@ pub(super) fn read_families(
             if let Err(error) = done {
                 let mut failed = device::transfer_failed(context, &error);
                 for sink in sinks {
-                    failed.0.extend(sink.finish().2.into_iter().flat_map(|messages| messages.0));
+                    let own = sink.finish().2.into_iter().flat_map(|messages| messages.0);
+                    // What is wrong with a set is found on each of its families, and told once.
+                    failed.0.extend(
+                        own.filter(|message| !failed.0.contains(message)).collect::<Vec<_>>(),
+                    );
                 }
                 return Err(failed);
             }
