@@ -154,6 +154,20 @@ impl Pages {
         self.write_at(id.file, bytes, u64::from(id.extent) * EXTENT_SIZE as u64)
     }
 
+    /// Copies extents into the files of another database.
+    ///
+    /// # Errors
+    ///
+    /// The file that could not be read or written.
+    pub fn copy_extents(&self, extents: &[ExtentId], to: &Pages) -> Result<(), StorageError> {
+        let mut bytes = Box::new([0; EXTENT_SIZE]);
+        for id in extents {
+            self.read_extent(*id, &mut bytes)?;
+            to.write_extent(*id, &bytes[..])?;
+        }
+        Ok(())
+    }
+
     fn write_at(&self, file: u16, bytes: &[u8], at: u64) -> Result<(), StorageError> {
         let Some((path, file)) = self.files.get(&file) else { return Ok(()) };
         let written = file.write_all_at(bytes, at);

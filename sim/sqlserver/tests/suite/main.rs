@@ -2,6 +2,7 @@
 
 mod chains;
 mod checkers;
+mod damage;
 mod devices;
 mod golden;
 mod server;
