@@ -17,6 +17,7 @@ use super::device;
 use super::facts::{date_time, facts};
 use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
 use super::inspect;
+use super::log_words::LogWords;
 use super::password;
 use crate::catalogue::{
     Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
@@ -62,6 +63,7 @@ pub(crate) fn restore(
                 _ => "RESTORE DATABASE",
             };
             messages.push(success(verb, total, clock.elapsed()));
+            job.log_success();
             Ok(Answer { messages, rows: None })
         }
         Err(failed) => {
@@ -440,6 +442,16 @@ impl<'j> RestoreJob<'j> {
         if let Some(target) = self.target.get() {
             target.remove(false);
         }
+    }
+
+    /// 18267 or 18268.
+    fn log_success(&self) {
+        let Some(Target { database, facts, .. }) = self.target.get() else { return };
+        let words = LogWords::new(database, facts, &self.plan.devices);
+        let LogWords { name, date, time, first, last, count, list } = &words;
+        let number = if facts.kind == SetKind::Log { 18268 } else { 18267 };
+        let message = Message::new(number, &[name, date, time, first, last, count, list]);
+        self.context.instance.log("Backup", message);
     }
 
     /// 4035 for each file.

@@ -232,6 +232,15 @@ fn a_chain_restores_to_the_same_pages(#[case] stripes: usize) {
     assert_eq!(server.digest("copy"), digests[3]);
     server.succeed(&restore("LOG", "log3", "RECOVERY"));
     assert_eq!(server.digest("copy"), digests[4]);
+    let number = |place: usize| {
+        let entries = server.log.entries();
+        entries[entries.len() - place].message.number
+    };
+    // The last restored, and the ones before; refused ones are not restored.
+    assert_eq!((number(1), number(2)), (18268, 18268));
+    let restored =
+        server.log.entries().iter().filter(|entry| entry.message.number == 18267).count();
+    assert_eq!(restored, 2, "full and differential");
     server.succeed("USE copy");
     server.succeed("USE master");
     assert_eq!(server.errors(&restore("LOG", "log3", "RECOVERY")), [3117, 3013]);
