@@ -258,8 +258,11 @@ fn client() -> Result<()> {
             Err(error) if error.status == HResult::VD_E_CLOSE => break,
             Err(error) => return Err(error.into()),
         };
-        let bytes = if command.code() == CommandCode::WRITE { command.size() } else { 0 };
-        std::hint::black_box(command.sum()?);
+        let mut bytes = 0;
+        if command.code() == CommandCode::WRITE {
+            std::hint::black_box(command.sum()?);
+            bytes = command.size();
+        }
         command.complete(CompletionCode::ERROR_SUCCESS, bytes.into(), 0)?;
     }
     Ok(set.close()?)

@@ -12,7 +12,7 @@ use mtf::{Lsn, PageId, Scin, Sfin};
 use uuid::Uuid;
 use vdi_protocol::Direction;
 
-use super::context::{Answer, Context};
+use super::context::{Answer, Context, Progress as Told};
 use super::device;
 use super::facts::{date_time, facts};
 use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
@@ -175,6 +175,8 @@ struct Target {
     pages: Pages,
     /// Where pages wait that are for files which stand already; none if the files are new.
     waiting: Option<Pages>,
+    /// What is told of the progress.
+    told: Told,
 }
 
 impl Target {
@@ -210,6 +212,12 @@ impl Gate for RestoreJob<'_> {
         }
         Ok(self.target.get().map(|target| target.waiting.as_ref().unwrap_or(&target.pages)))
     }
+
+    fn placed(&self, pages: u64) {
+        if let Some(target) = self.target.get() {
+            target.told.advance(self.context, pages);
+        }
+    }
 }
 
 impl<'j> RestoreJob<'j> {
@@ -243,6 +251,9 @@ impl<'j> RestoreJob<'j> {
         let stops = plan.stop_at.is_some();
         let name = &plan.database;
         let progress = check_target(name, existing, &facts, started, plan.replace, stops)?;
+        let pages = head.configuration.files().filter(|file| !file.is_log());
+        let pages = pages.map(|file| u64::from(file.get(Sfin::PAGE_COUNT))).sum();
+        let told = Told::new(pages, plan.transfer.stats);
         let failed = |error| context.storage_failed(&error);
         match (facts.kind, existing) {
             (SetKind::Full, _) | (_, None) => {
@@ -250,7 +261,7 @@ impl<'j> RestoreJob<'j> {
                 Pages::create_files(&database).map_err(failed)?;
                 let pages = Pages::open(&database).map_err(failed)?;
                 let redo = facts.first;
-                Ok(Target { facts, progress, redo, database, pages, waiting: None })
+                Ok(Target { facts, progress, redo, database, pages, waiting: None, told })
             }
             (kind, Some(existing)) => {
                 let generated = existing
@@ -268,7 +279,7 @@ impl<'j> RestoreJob<'j> {
                 let waiting = self.beside(database.clone());
                 Pages::create_files(&waiting).map_err(failed)?;
                 let waiting = Some(Pages::open(&waiting).map_err(failed)?);
-                Ok(Target { facts, progress, redo, database, pages, waiting })
+                Ok(Target { facts, progress, redo, database, pages, waiting, told })
             }
         }
     }

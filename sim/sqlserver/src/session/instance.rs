@@ -1,12 +1,13 @@
 //! The server that sessions belong to.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, mpsc};
 
 use vdi_device::Environment;
 use vdi_protocol::Profile;
 
+use super::cancel::CancelToken;
 use super::clock::now;
 use super::plan::{DevicePlan, RestorePlan, SequenceEnd, TransferPlan};
 use crate::catalogue::{Catalogue, Server, StoreError};
@@ -141,26 +142,5 @@ impl Default for Login {
             program: String::new(),
             is_sysadmin: true,
         }
-    }
-}
-
-/// Ends a running statement from another thread.
-#[derive(Clone, Debug, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
-
-impl CancelToken {
-    /// Asks the statement to end.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Forgets an earlier wish; called before each batch.
-    pub fn reset(&self) {
-        self.0.store(false, Ordering::Release);
-    }
-
-    /// Whether the statement should end.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
     }
 }
