@@ -173,10 +173,10 @@ struct Target {
     redo: Lsn,
     database: Database,
     pages: Pages,
-    /// What is told of the progress.
-    told: Told,
     /// Where pages wait that are for files which stand already; none if the files are new.
     waiting: Option<Pages>,
+    /// What is told of the progress.
+    told: Told,
 }
 
 impl Target {
