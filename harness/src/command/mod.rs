@@ -2,6 +2,7 @@
 
 mod backup;
 mod client;
+mod database;
 mod doctor;
 mod explain;
 mod line;
@@ -11,6 +12,7 @@ mod play;
 mod probe;
 mod restore;
 mod run;
+mod serve;
 mod shim;
 mod statement;
 mod test;

@@ -25,6 +25,7 @@ mod selection;
 mod source;
 mod subject;
 mod trial;
+mod words;
 
 pub use capabilities::{Capabilities, Direction, Feature, Media, Mode, Need};
 pub use case::Case;
