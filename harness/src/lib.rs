@@ -9,6 +9,7 @@ pub mod command;
 pub mod conformance;
 pub mod doctor;
 pub mod exit;
+pub mod instance;
 pub mod launch;
 pub mod process;
 pub mod progress;

@@ -70,6 +70,7 @@ impl Scene {
     pub fn place(&self, command: &mut Command) {
         command
             .env("VDISIM_NAMESPACE", &self.namespace)
+            .env("XDG_DATA_HOME", self.folder.path())
             .env("VDISIM_SQLVDI", artefacts::drop_in())
             .stdin(Stdio::null());
     }
@@ -151,6 +152,11 @@ impl Running {
             panic!("{} hangs\n--- out\n{out}\n--- err\n{err}", self.what);
         };
         Ended { what: self.what.clone(), status, out, err }
+    }
+
+    /// What it has said on standard error so far.
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.err).unwrap_or_default()).into_owned()
     }
 
     /// Sends SIGKILL to the process alone.

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
-    assets, backup, client, doctor, explain, output, report, restore, run, shim, test, trace,
+    assets, backup, client, doctor, explain, list, output, play, probe, report, restore, run,
+    serve, shim, test, trace,
 };
 use crate::exit::{Exit, Failure};
 
@@ -32,6 +33,8 @@ enum Command {
     Client(client::Arguments),
     /// Start a client with the drop-in and our namespace in place
     Run(run::Arguments),
+    /// The fake SQL Server on a TCP port: real SQL clients log in and run BACKUP and RESTORE
+    Serve(serve::Arguments),
     /// Look at shared memory, permissions, leftovers, the drop-in and a client's executable
     Doctor(doctor::Arguments),
     /// Say what a code means, what usually lies behind it and what to do
@@ -48,8 +51,16 @@ enum Command {
     /// Write man pages and completions into a folder
     #[command(hide = true)]
     Assets(assets::Arguments),
-    /// Self-test: a round trip of every mode through real processes and the loaded drop-in
+    /// Judge a client by the rules of VDI; without --client, vdisim tests itself
     Test(test::Arguments),
+    /// Name the rules that clients are judged by
+    List(list::Arguments),
+    /// The server half of a case, in a process of its own
+    #[command(hide = true)]
+    Play(play::Arguments),
+    /// One call of the interface, in a process of its own
+    #[command(hide = true)]
+    Probe(probe::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -77,6 +88,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Restore(arguments) => restore::execute(&arguments),
         Command::Client(arguments) => client::execute(&arguments),
         Command::Run(arguments) => run::execute(&arguments),
+        Command::Serve(arguments) => serve::execute(&arguments),
         Command::Doctor(arguments) => doctor::execute(&arguments),
         Command::Explain(arguments) => explain::execute(&arguments),
         Command::Shim(action) => shim::execute(&action),
@@ -84,6 +96,9 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Report(action) => report::execute(&action),
         Command::Assets(arguments) => assets::execute(&arguments, Line::command()),
         Command::Test(arguments) => test::execute(&arguments),
+        Command::List(arguments) => list::execute(&arguments),
+        Command::Play(arguments) => play::execute(&arguments),
+        Command::Probe(arguments) => probe::execute(&arguments),
     }
 }
 

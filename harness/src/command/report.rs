@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::output;
-use crate::exit::Failure;
-use crate::report::{Judgement, Report, ReportError, merge, schema};
+use crate::exit::{Exit, Failure};
+use crate::report::{Report, ReportError, merge, schema};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
@@ -43,13 +43,19 @@ fn merge_folders(arguments: &Merge) -> Result<(), Failure> {
     }
     let report = merge(reports).map_err(|error| Failure::Usage(error.to_string()))?;
     report.write(&arguments.output).map_err(refused)?;
-    for run in &report.runs {
-        let judgement = Judgement::of(std::slice::from_ref(run));
-        output::print(&format!("{}: {} results, {judgement}", run.client, run.cases.len()))?;
-    }
     output::say(&format!("the report is {}.", arguments.output.join("index.html").display()));
-    match Judgement::of(&report.runs) {
-        Judgement::Kept => Ok(()),
-        judgement => Err(Failure::Judged(judgement)),
+    let mut gravest = Ok(());
+    for run in &report.runs {
+        let result = run.to_result();
+        let ending = match &result {
+            Ok(()) => "all that is required was kept.".to_owned(),
+            Err(failure) => failure.to_string(),
+        };
+        output::print(&format!("{}, {} results: {ending}", run.client, run.cases.len()))?;
+        let graver = result.as_ref().is_err_and(|failure| failure.exit() == Exit::Bug);
+        if gravest.is_ok() || graver {
+            gravest = result;
+        }
     }
+    gravest
 }

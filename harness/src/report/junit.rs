@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Report, fails_the_run};
+use super::Report;
 use crate::conformance::results::{CaseResult, RunResults, Verdict};
 
 /// The content of `junit.xml`.
@@ -57,7 +57,7 @@ fn test_case(run: &RunResults, case: &CaseResult) -> TestCase {
 }
 
 fn status(run: &RunResults, case: &CaseResult) -> TestCaseStatus {
-    let fails = fails_the_run(case, run.strict);
+    let fails = run.fails(case.level, case.verdict);
     let mut status = match case.verdict {
         Verdict::Pass => return TestCaseStatus::success(),
         Verdict::Error => TestCaseStatus::non_success(NonSuccessKind::Error),

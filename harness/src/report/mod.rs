@@ -6,7 +6,6 @@
 
 mod error;
 mod folder;
-mod judgement;
 mod junit;
 mod merge;
 mod page;
@@ -15,7 +14,6 @@ mod tap;
 
 pub use error::ReportError;
 pub use folder::{FILES, Report};
-pub use judgement::{Judgement, fails_the_run};
 pub use junit::junit;
 pub use merge::{MergeError, merge};
 pub use page::page;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Report, fails_the_run};
+use super::Report;
 use crate::conformance::results::{CaseResult, RunResults, Verdict};
 
 /// The content of `results.tap`.
@@ -37,7 +37,8 @@ fn verdict(run: &RunResults, case: &CaseResult) -> (&'static str, String) {
         Verdict::ExpectedFailure => {
             ("not ok", format!(" # TODO expected failure: {}", escaped(reason)))
         }
-        _ if fails_the_run(case, run.strict) => ("not ok", String::new()),
+        Verdict::Error => ("not ok", String::new()),
+        _ if run.fails(case.level, case.verdict) => ("not ok", String::new()),
         _ => ("not ok", format!(" # TODO level {}", case.level)),
     }
 }

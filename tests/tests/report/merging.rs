@@ -93,10 +93,10 @@ fn the_command_writes_one_report_and_ends_as_the_runs() {
         command.arg("--output").arg(scene.path("all"));
         scene.run(command)
     };
-    merged(&["part-0", "part-1"]).expect(0).says("good: 2 results");
+    merged(&["part-0", "part-1"]).expect(0).says("good, 2 results");
     assert_eq!(Report::read(&scene.path("all")).unwrap().runs[0].cases, kept);
     assert!(scene.path("all/index.html").is_file());
     merged(&["part-0"]).expect(2).says("partitions 2 of 2 are missing");
-    merged(&["part-0", "part-1", "bad-0"]).expect(1).says("must be kept was broken");
+    merged(&["part-0", "part-1", "bad-0"]).expect(1).says("1 of 1 cases failed");
     merged(&["nowhere"]).expect(2).says("nowhere");
 }

@@ -82,7 +82,7 @@ function caseRow(entry, k) {
   const cells = entry.results.map((result) => element("span", { role: "gridcell" }, result ? badge(result.verdict) : element("span", { class: "v NA", title: "not part of this run" }, "")));
   const row = element("div", { class: `case${k === state.active ? " active" : ""}`, role: "row", id: `row-${k}`, "aria-level": 2, "aria-rowindex": k + 2,
     "aria-selected": String(state.open === entry), "data-id": entry.id },
-    element("span", { class: "what", role: "gridcell" }, element("code", {}, ...marked(entry.id, state.words)), element("span", {}, ...marked(entry.rule, state.words))),
+    element("span", { class: "what", role: "gridcell" }, name(entry), element("span", {}, ...marked(entry.rule, state.words))),
     element("span", { class: `level ${entry.level}`, role: "gridcell" }, entry.level), ...cells);
   row.addEventListener("click", (event) => {
     const cell = [...row.children].indexOf(event.target.closest('[role="gridcell"]')) - 2;
@@ -91,6 +91,13 @@ function caseRow(entry, k) {
     show(entry);
   });
   return row;
+}
+
+// The id, its area apart: where room is scarce, the group's heading has to do for it.
+function name(entry) {
+  const cut = entry.id.length > entry.area.length ? entry.area.length + 1 : 0;
+  const [area, rest] = [entry.id.slice(0, cut), entry.id.slice(cut)];
+  return element("code", { title: entry.id }, element("span", { class: "area" }, ...marked(area, state.words)), ...marked(rest, state.words));
 }
 
 function groupRow(item, k) {
@@ -102,7 +109,7 @@ function groupRow(item, k) {
   });
   const row = element("div", { class: `group${k === state.active ? " active" : ""}`, role: "row", id: `row-${k}`, "aria-level": 1, "aria-rowindex": k + 2,
     "aria-expanded": String(!state.folded.has(item.area)) },
-    element("span", { role: "gridcell" }, element("span", { class: "fold", "aria-hidden": "true" }, "▾"), item.area, element("small", {}, String(item.entries.length))),
+    element("span", { class: "heading", role: "gridcell" }, element("span", { class: "fold", "aria-hidden": "true" }, "▾"), item.area, element("small", {}, String(item.entries.length))),
     element("span", { class: "level", role: "gridcell" }), ...cells);
   row.addEventListener("click", () => {
     activate(k);

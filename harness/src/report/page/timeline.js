@@ -62,7 +62,7 @@ function timeline(lanes, title, width) {
 
 function drawGrid(picture, scale, x, bottom, width) {
   if (scale.breaks.length) {
-    picture.append(svg("text", { x: LABEL, y: 14 }, "0"));
+    if (x(scale.breaks[0].from) > LABEL + 40) picture.append(svg("text", { x: LABEL, y: 14 }, "0"));
     const last = scale.breaks[scale.breaks.length - 1];
     if (x(last.from + last.length) < width - 120) picture.append(svg("text", { x: width - 10, y: 14, "text-anchor": "end" }, duration(scale.total)));
     return;

@@ -75,10 +75,11 @@ pub(super) fn write(
     file.write_all(bytes).map_err(failed)
 }
 
-/// Makes what was written durable.
+/// Makes what was written durable. A pipe or a device has nothing to make durable and says so.
 pub(super) fn sync(device: &DevicePlan, file: &File) -> Result<(), SeveralMessages> {
     let failed = |error| Message::new(3202, &[&device.name, &os_error(&error)]).into();
-    file.sync_data().map_err(failed)
+    let sync = || if file.metadata()?.is_file() { file.sync_data() } else { Ok(()) };
+    sync().map_err(failed)
 }
 
 /// Reads from a device's file; zero bytes at its end.
@@ -113,10 +114,12 @@ pub(super) fn attach(
     statement.buffer_count = plan.buffer_count;
     statement.max_transfer_size = plan.max_transfer_size;
     let instance = context.instance;
-    instance
+    let transfer = instance
         .attach
         .attach(&instance.environment, statement)
-        .map_err(|error| transfer_failed(context, &error))
+        .map_err(|error| transfer_failed(context, &error))?;
+    context.attend(&transfer);
+    Ok(transfer)
 }
 
 /// What a failed transfer answers. The log gets the true cause too; 3041 and 3013 are the

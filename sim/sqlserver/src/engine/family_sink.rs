@@ -16,6 +16,10 @@ use crate::transfer::{Ask, Sink, SinkError};
 /// Bytes of a block of log.
 const LOG_BLOCK: usize = 512;
 
+/// Bytes that are copied out of a shared buffer at a time: they are still in the cache when they are
+/// checked.
+const PIECE: usize = EXTENT_SIZE;
+
 /// The head of a family: everything before its data.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
@@ -39,6 +43,11 @@ pub(super) trait Gate: Sync {
     ///
     /// The messages if the family cannot be used.
     fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages>;
+
+    /// So many pages more are in their place.
+    fn placed(&self, pages: u64) {
+        let _ = pages;
+    }
 }
 
 /// What a family has brought.
@@ -217,6 +226,7 @@ impl Taker<'_> {
             let written = target.write_extent(id, extent);
             written.map_err(|error| Refused::Messages(self.context.storage_failed(&error)))?;
         }
+        self.gate.placed(EXTENT_PAGES as u64);
         Ok(())
     }
 
@@ -330,11 +340,14 @@ impl Sink for FamilySink<'_> {
 
     fn accept(&mut self, buffer: &SharedSlice<'_>) -> Result<(), SinkError> {
         let mut piece = std::mem::take(&mut self.piece);
-        piece.resize(buffer.len(), 0);
-        buffer.copy_to(0, &mut piece).map_err(|error| SinkError::Other(error.to_string()))?;
-        let fed = self.feed(&piece);
+        piece.resize(PIECE, 0);
+        for at in (0..buffer.len()).step_by(PIECE) {
+            let piece = &mut piece[..PIECE.min(buffer.len() - at)];
+            buffer.copy_to(at, piece).map_err(|error| SinkError::Other(error.to_string()))?;
+            self.feed(piece).map_err(|messages| self.refused(messages))?;
+        }
         self.piece = piece;
-        fed.map_err(|messages| self.refused(messages))
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {

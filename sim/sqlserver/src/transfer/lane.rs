@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use vdi_device::{Buffer, Completed, Driver, Request, ServerDevice, ServerSet};
+use vdi_device::{
+    AbortCause, AbortKind, Buffer, Completed, Driver, Request, ServerDevice, ServerSet,
+};
 use vdi_protocol::{CommandCode, CompletionCode, HResult};
 
 use super::cause::{Cause, PendingCommand};
@@ -28,6 +30,8 @@ pub(crate) struct Run {
     faults: FaultPlan,
     pub(crate) observer: Arc<dyn Observer>,
     stop: AtomicBool,
+    /// An [`AbortHandle`](super::AbortHandle) was used.
+    pub(crate) cancelled: Arc<AtomicBool>,
     first: Mutex<Option<Cause>>,
     /// What lies behind the first failure, found out afterwards.
     behind: OnceLock<Cause>,
@@ -35,18 +39,20 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn new(set: ServerSet, faults: FaultPlan, observer: Arc<dyn Observer>) -> Self {
-        let (first, behind) = Default::default();
-        Run { set, faults, observer, stop: AtomicBool::new(false), first, behind }
+        let (stop, cancelled, first, behind) = Default::default();
+        Run { set, faults, observer, stop, cancelled, first, behind }
     }
 
     /// Records a failure, if it is the first, and makes every thread stop sending.
     pub(crate) fn fail(&self, cause: Cause) -> Stopped {
         self.stop.store(true, Ordering::Release);
+        let cause = self.behind_cancel(cause);
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         match (&mut *first, cause) {
             (None, cause) => self.observer.event(&Event::Failed { cause: first.insert(cause) }),
             // Every device sees an abort, and knows only its own commands.
-            (Some(Cause::Aborted { oldest, .. }), Cause::Aborted { oldest: other, .. }) => {
+            (Some(Cause::Aborted { oldest, .. }), Cause::Aborted { oldest: other, .. })
+            | (Some(Cause::Cancelled { oldest }), Cause::Cancelled { oldest: other }) => {
                 let longest = [oldest.take(), other].into_iter().flatten();
                 *oldest = longest.max_by_key(|command| command.age);
             }
@@ -69,11 +75,33 @@ impl Run {
         error: vdi_device::Error,
         oldest: Option<PendingCommand>,
     ) -> Stopped {
-        self.fail(if error.status() == HResult::VD_E_ABORT {
+        // A call that an aborted set has no state for fails with VD_E_PROTOCOL.
+        let is_aborted = match error.status() {
+            HResult::VD_E_ABORT => true,
+            HResult::VD_E_PROTOCOL => self.set.abort_cause().is_some(),
+            _ => false,
+        };
+        self.fail(if is_aborted {
             Cause::Aborted { cause: self.set.abort_cause(), oldest }
         } else {
             Cause::Interface { step, error }
         })
+    }
+
+    /// A cancel is the cause of the abort that follows it, and of streams that give up.
+    fn behind_cancel(&self, cause: Cause) -> Cause {
+        if !self.cancelled.load(Ordering::Acquire) {
+            return cause;
+        }
+        match cause {
+            Cause::Aborted { cause: Some(AbortCause { kind, .. }), oldest }
+                if kind == AbortKind::ServerSignalled =>
+            {
+                Cause::Cancelled { oldest }
+            }
+            Cause::Source { .. } | Cause::Sink { .. } => Cause::Cancelled { oldest: None },
+            other => other,
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), Stopped> {
