@@ -187,8 +187,11 @@ impl Stage<'_> {
             if looked.elapsed() >= PULSE {
                 looked = Instant::now();
                 // Behind the server's end nothing that the client calls gets it any further.
-                let now: Vec<_> =
-                    if server.is_some() { sizes.clone() } else { watched.iter().map(|path| size(path)).collect() };
+                let now: Vec<_> = if server.is_some() {
+                    sizes.clone()
+                } else {
+                    watched.iter().map(|path| size(path)).collect()
+                };
                 if now != sizes {
                     (sizes, moved) = (now, Instant::now());
                 }
@@ -275,7 +278,8 @@ fn has_synced(path: &Path) -> Option<bool> {
     let text = fs::read_to_string(path).ok().filter(|text| !text.is_empty())?;
     let calls = ["fsync(", "fdatasync(", "syncfs(", "sync_file_range(", "msync(", " sync("];
     let flags = ["O_SYNC", "O_DSYNC", "O_DIRECT"];
-    Some(calls.iter().chain(&flags).any(|sign| text.contains(sign)))
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    Some(calls.iter().any(|call| text.contains(call)) || words.any(|word| flags.contains(&word)))
 }
 
 /// Removes what a namespace still holds; the names.

@@ -419,7 +419,8 @@ mod tests {
         let yaml = "- at: {nth: 1}\n  do: abort\n- at: {nth: 2}\n  do: [abort\n";
         let error = FaultPlan::parse("plan.yaml", yaml).unwrap_err().to_string();
         assert!(error.contains("line") && error.contains("column"), "{error}");
-        let error = FaultPlan::parse("p", "- at: {nth: 1}\n  do: explode\n").unwrap_err().to_string();
+        let error =
+            FaultPlan::parse("p", "- at: {nth: 1}\n  do: explode\n").unwrap_err().to_string();
         assert!(error.contains("line 2") || error.contains(":2"), "{error}");
     }
 
