@@ -2,7 +2,7 @@
 
 use fake_sqlserver::value::{DataType, Value};
 use jiff::civil::{Date, DateTime, Time, date};
-use jiff::{SignedDuration, ToSpan};
+use jiff::{SignedDuration, Span};
 use tds_server::{self as tds, ColumnType};
 use uuid::Uuid;
 
@@ -103,7 +103,8 @@ fn civil(time: tds::DateTime) -> Option<DateTime> {
     let midnight = DAY_ZERO.to_datetime(Time::midnight());
     let nanoseconds = i128::from(time.ticks) * NANOSECONDS / TICKS;
     let since = SignedDuration::from_nanos(i64::try_from(nanoseconds).ok()?);
-    midnight.checked_add(time.days.days()).ok()?.checked_add(since).ok()
+    let days = Span::new().try_days(time.days).ok()?;
+    midnight.checked_add(days).ok()?.checked_add(since).ok()
 }
 
 #[cfg(test)]
