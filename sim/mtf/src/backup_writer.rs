@@ -190,6 +190,11 @@ impl<W: io::Write> BackupWriter<W> {
         Ok(self.writer.into_inner())
     }
 
+    /// Where the set starts, behind the media header, in bytes.
+    pub fn set_position(&self) -> u64 {
+        self.set_at
+    }
+
     /// Bytes written so far.
     pub fn position(&self) -> u64 {
         self.writer.position()

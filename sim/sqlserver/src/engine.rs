@@ -12,6 +12,7 @@ mod log_words;
 mod password;
 mod restore;
 mod set;
+mod snapshot;
 
 pub(crate) use backup::backup;
 pub(crate) use context::{Answer, Context};

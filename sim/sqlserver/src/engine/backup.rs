@@ -14,6 +14,7 @@ use super::device;
 use super::family_stream::{BackupJob, FamilyStream};
 use super::log_words::{LogWords, log_lsn};
 use super::set::SetWriter;
+use super::snapshot::{self, SnapshotStream};
 use crate::catalogue::{
     BackupFacts, BackupSetRow, Database, ExtentId, MediaFamilyRow, Pages, SetKind,
 };
@@ -28,17 +29,18 @@ const BLOCK_SIZE: u32 = 512;
 /// Executes a BACKUP. The catalogue notes it down, and the log is truncated, only after the last
 /// device has acknowledged everything.
 pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer, SeveralMessages> {
-    if plan.transfer.snapshot {
-        return Err(Message::new(3015, &[&"BACKUP ... WITH SNAPSHOT"]).into());
-    }
     let server = &context.instance.server;
     let _reserved = match plan.options.kind {
         SetKind::Log => None,
         _ => Some(server.reserve(&plan.database).ok_or_else(|| Message::new(3023, &[]))?),
     };
+    if plan.transfer.snapshot {
+        snapshot::materialize(context, &plan.database)?;
+    }
     let (database, facts) = context.instance.update(|catalogue| begin(catalogue, plan))?;
     let pages = Pages::open(&database).map_err(|error| context.storage_failed(&error))?;
     let extents = match plan.options.kind {
+        _ if plan.transfer.snapshot => Vec::new(),
         SetKind::Full => pages.allocated().map_err(|error| context.storage_failed(&error))?,
         SetKind::Differential => pages.differential(),
         SetKind::Log => Vec::new(),
@@ -120,9 +122,15 @@ fn send(
     match plan.devices[0].kind {
         DeviceKind::VirtualDevice => {
             let set = device::attach(context, Direction::Backup, &plan.devices, &plan.transfer)?;
-            let (mut streams, size) = FamilyStream::all(job).map_err(other)?;
-            let sources = streams.iter_mut().map(|stream| stream as &mut dyn Source).collect();
-            match set.backup(sources) {
+            let (done, size) = if plan.transfer.snapshot {
+                let (mut stream, size) = SnapshotStream::new(job).map_err(other)?;
+                (set.backup(vec![&mut stream]), size)
+            } else {
+                let (mut streams, size) = FamilyStream::all(job).map_err(other)?;
+                let sources = streams.iter_mut().map(|stream| stream as &mut dyn Source).collect();
+                (set.backup(sources), size)
+            };
+            match done {
                 Ok(_) => Ok(size),
                 Err(error) => {
                     let mut failed = device::transfer_failed(context, &error);

@@ -113,6 +113,7 @@ pub(super) fn attach(
     statement.block_size = plan.block_size;
     statement.buffer_count = plan.buffer_count;
     statement.max_transfer_size = plan.max_transfer_size;
+    statement.snapshot = plan.snapshot;
     let instance = context.instance;
     let transfer = instance
         .attach

@@ -42,11 +42,11 @@ impl BackupJob<'_> {
         (self.extents.len() as u64).div_ceil(self.families())
     }
 
-    fn logs(&self) -> Vec<VirtualLogFile> {
+    pub(super) fn logs(&self) -> Vec<VirtualLogFile> {
         Log::virtual_files(self.set.facts.first, self.set.facts.last)
     }
 
-    fn log_record(&self, file: &VirtualLogFile) -> Record<Mstl> {
+    pub(super) fn log_record(&self, file: &VirtualLogFile) -> Record<Mstl> {
         let facts = self.set.facts;
         self.set.release().log(file, facts.first, facts.last)
     }

@@ -316,7 +316,7 @@ fn header(head: &Head, last: &mtf::Configuration, is_virtual: bool) -> Vec<Value
         "SQL_Latin1_General_CP1_CI_AS".into(),
         Value::Guid(scin.get(Scin::FAMILY_GUID)),
         no(),
-        no(),
+        has(Scin::SNAPSHOT),
         no(),
         no(),
         has(Scin::CHECKSUM),

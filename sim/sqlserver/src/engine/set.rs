@@ -93,6 +93,7 @@ impl SetWriter<'_> {
         let flag = |on, flag| if on { flag } else { 0 };
         let flags = Scin::ALWAYS
             | flag(self.plan.transfer.checksum, Scin::CHECKSUM)
+            | flag(self.plan.transfer.snapshot, Scin::SNAPSHOT)
             | flag(facts.copy_only, Scin::COPY_ONLY)
             | flag(facts.kind == SetKind::Differential, Scin::DIFFERENTIAL);
         let letter = facts.kind.letter() as u32;

@@ -115,7 +115,8 @@ pub struct RestorePlan {
 }
 
 /// Options that exclude each other.
-const EXCLUSIVE: [&[OptionName]; 8] = [
+const EXCLUSIVE: [&[OptionName]; 9] = [
+    &[OptionName::Snapshot, OptionName::Differential, OptionName::MetadataOnly],
     &[OptionName::Recovery, OptionName::NoRecovery, OptionName::Standby],
     &[OptionName::Checksum, OptionName::NoChecksum],
     &[OptionName::Init, OptionName::NoInit],
