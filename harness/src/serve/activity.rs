@@ -51,29 +51,31 @@ impl Drop for Activity {
     }
 }
 
-/// Changes `pages` pages of each database that has work. One whose files are just backed up is left
-/// in peace.
+/// The server's own message for a database whose files are in use.
+const IN_USE: u32 = 3023;
+
+/// Changes `pages` pages of each user database that is online. One that is being backed up or
+/// restored has its turn later.
 fn change(instance: &Instance, pages: u32, seed: u64) {
-    const BACKED_UP: u32 = 3023;
-    let failed = |text: String| {
-        let (time, source) = (jiff::Zoned::now().datetime(), "Activity".to_owned());
-        instance.error_log.write(LogEntry { time, source, message: Message::user(0, 16, 1, text) });
+    let databases = match instance.server.read() {
+        Ok(catalogue) => catalogue.databases,
+        Err(error) => {
+            return say(instance, Message::user(0, 16, 1, format!("No activity: {error}.")));
+        }
     };
-    let catalogue = match instance.server.read() {
-        Ok(catalogue) => catalogue,
-        Err(error) => return failed(format!("No activity: {error}.")),
+    let works = |database: &&Database| {
+        database.id > SYSTEM_DATABASES && database.state == DatabaseState::Online
     };
-    for database in catalogue.databases.iter().filter(|database| has_work(database)) {
+    for database in databases.iter().filter(works) {
         let seed = seed.wrapping_mul(0x9e37_79b9) ^ u64::from(database.id);
-        match instance.change(&database.name, pages, seed) {
-            Err(messages) if messages.0.iter().all(|message| message.number != BACKED_UP) => {
-                failed(format!("No activity in {}: {messages}", database.name));
-            }
-            _ => {}
+        if let Err(failed) = instance.change(&database.name, pages, seed) {
+            let worth_saying = failed.0.into_iter().filter(|message| message.number != IN_USE);
+            worth_saying.for_each(|message| say(instance, message));
         }
     }
 }
 
-fn has_work(database: &Database) -> bool {
-    database.id > SYSTEM_DATABASES && database.state == DatabaseState::Online
+fn say(instance: &Instance, message: Message) {
+    let (time, source) = (jiff::Zoned::now().datetime(), "Activity".to_owned());
+    instance.error_log.write(LogEntry { time, source, message });
 }

@@ -4,7 +4,6 @@
 //! everything has been read and checked; until then the old database stands. The pages of a
 //! differential backup wait in files beside the database's own until the same is true.
 
-use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -302,8 +301,9 @@ impl<'j> RestoreJob<'j> {
     fn beside(&self, mut database: Database) -> Database {
         let run = Uuid::new_v4().simple().to_string();
         for file in &mut database.files {
-            if let Content::Stored(path) = &mut file.content {
-                path.set_file_name(format!("{run}-{}.waiting", file.id));
+            if file.kind == FileKind::Data {
+                let name = format!("{run}-{}.waiting", file.id);
+                file.content = self.context.instance.server.place_file(&name);
             }
         }
         database
@@ -324,7 +324,7 @@ impl<'j> RestoreJob<'j> {
                 return Err(message.with_state(2).into());
             }
         }
-        let folder = self.context.instance.server.folder().join("data");
+        let server = &self.context.instance.server;
         let run = Uuid::new_v4().simple().to_string();
         let file = |record: &mtf::Record<Sfin>| {
             let logical_name = record.text(Sfin::LOGICAL_NAME);
@@ -332,7 +332,6 @@ impl<'j> RestoreJob<'j> {
                 plan.moves.iter().find(|(name, _)| name.eq_ignore_ascii_case(&logical_name));
             let id = u16::try_from(record.get(Sfin::FILE_ID)).unwrap_or(0);
             let kind = if record.is_log() { FileKind::Log } else { FileKind::Data };
-            let path = || -> PathBuf { folder.join(format!("{run}-{id}.mdf")) };
             DatabaseFile {
                 id,
                 kind,
@@ -344,7 +343,7 @@ impl<'j> RestoreJob<'j> {
                 size: record.get(Sfin::FILE_SIZE),
                 unique_id: record.get(Sfin::UNIQUE_ID),
                 content: match kind {
-                    FileKind::Data => Content::Stored(path()),
+                    FileKind::Data => server.place_file(&format!("{run}-{id}.mdf")),
                     FileKind::Log => Content::Log,
                 },
             }

@@ -20,7 +20,7 @@ use super::family_stream::BackupJob;
 use super::password;
 use super::restore::{RestoreJob, read_families, remove_files};
 use crate::catalogue::{
-    BackupFacts, Content, Database, DatabaseState, FileKind, Pages, Progress, check_target,
+    BackupFacts, Content, Database, DatabaseState, FileKind, Pages, Progress, Server, check_target,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{RestorePlan, SequenceEnd, now};
@@ -34,7 +34,10 @@ pub(super) fn materialize(context: &Context<'_>, name: &str) -> Result<(), Sever
         let catalogue = context.instance.catalogue()?;
         // The statement itself tells of a database that is not there.
         let Some(before) = catalogue.database(name) else { return Ok(()) };
-        let after = with_files(before, context.instance.server.folder().join("data"));
+        let after = with_files(before, &context.instance.server);
+        if after.files.iter().any(|file| matches!(file.content, Content::Memory(_))) {
+            return Err(Message::new(3015, &[&"SNAPSHOT of a database in memory"]).into());
+        }
         if after == *before {
             return Ok(());
         }
@@ -59,12 +62,12 @@ pub(super) fn materialize(context: &Context<'_>, name: &str) -> Result<(), Sever
 }
 
 /// The same database with a file for every data file.
-fn with_files(database: &Database, folder: PathBuf) -> Database {
+fn with_files(database: &Database, server: &Server) -> Database {
     let mut database = database.clone();
     let run = Uuid::new_v4().simple().to_string();
     for file in &mut database.files {
         if let Content::Generated(_) = file.content {
-            file.content = Content::Stored(folder.join(format!("{run}-{}.mdf", file.id)));
+            file.content = server.place_file(&format!("{run}-{}.mdf", file.id));
         }
         if let Content::Stored(path) = &file.content {
             file.physical_name = path.display().to_string();

@@ -86,19 +86,18 @@ impl Instance {
         engine::restore(&context, &plan).map(|_| ())
     }
 
-    /// Changes `count` pages of a database, chosen by `seed`, and writes the log of it, as
-    /// `EXEC vdisim.change` does.
+    /// Changes `count` pages of a database, chosen by `seed`, and writes the log of it.
     ///
     /// # Errors
     ///
-    /// 911 for a database that is not there, 927 for one that is not online, 3023 while the pages of
-    /// one that has files are backed up.
+    /// 911 for a database that does not exist, 927 for one that is not online, 3023 for one whose files
+    /// are being backed up or restored.
     pub fn change(&self, name: &str, count: u32, seed: u64) -> Result<(), SeveralMessages> {
         self.update(|catalogue| {
             let missing = || Message::new(911, &[&name]).with_state(4);
             let database = catalogue.database_mut(name).ok_or_else(missing)?;
             let stored =
-                database.data_files().any(|file| matches!(file.content, Content::Stored(_)));
+                database.data_files().any(|file| !matches!(file.content, Content::Generated(_)));
             if stored && self.server.is_reserved(name) {
                 return Err(Message::new(3023, &[]));
             }

@@ -22,6 +22,11 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
+        Fixture::on(|folder| Server::open(folder).unwrap())
+    }
+
+    /// With the server that `open` makes of the folder.
+    fn on(open: impl FnOnce(&Path) -> Server) -> Self {
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = tempfile::tempdir().unwrap();
@@ -29,7 +34,7 @@ impl Fixture {
         let namespace = Namespace::new(&name).unwrap();
         let environment = Environment::new(namespace, Backend::platform_default());
         let log = Arc::new(MemoryLog::default());
-        let server = Server::open(folder.path()).unwrap();
+        let server = open(folder.path());
         let instance = Instance::new(server, environment, Profile::SQL2016, "HOST", log.clone());
         let instance = Arc::new(instance);
         let session = Session::new(instance.clone(), Login::default());
@@ -190,10 +195,14 @@ fn a_backup_says_what_it_did() {
 // Catches: pages lost or misplaced, log not replayed, a differential with too few pages, a wrong
 // order accepted, with one and with several families.
 #[rstest]
-#[case(1)]
-#[case(3)]
-fn a_chain_restores_to_the_same_pages(#[case] stripes: usize) {
-    let mut server = Fixture::new();
+fn a_chain_restores_to_the_same_pages(
+    #[values(1, 3)] stripes: usize,
+    #[values(false, true)] in_memory: bool,
+) {
+    let mut server = match in_memory {
+        true => Fixture::on(Server::in_memory),
+        false => Fixture::new(),
+    };
     let devices = |name: &str| {
         let list: Vec<_> = (0..stripes).map(|n| format!("DISK='{name}{n}'")).collect();
         list.join(", ")
@@ -244,6 +253,8 @@ fn a_chain_restores_to_the_same_pages(#[case] stripes: usize) {
     server.succeed("USE copy");
     server.succeed("USE master");
     assert_eq!(server.errors(&restore("LOG", "log3", "RECOVERY")), [3117, 3013]);
+    let on_disk = server.folder.path().join("catalogue.json").exists();
+    assert_eq!((on_disk, data_files(server.folder.path())), (!in_memory, usize::from(!in_memory)));
 }
 
 /// A database that was backed up to `x` and changed since.
