@@ -9,6 +9,7 @@ mod family_sink;
 mod family_stream;
 mod inspect;
 mod log_words;
+mod media;
 mod password;
 mod restore;
 mod set;

@@ -113,12 +113,16 @@ pub(super) fn read_families(
     gate: &dyn Gate,
     extent: Extent,
 ) -> Result<Families, SeveralMessages> {
+    // A number that no set has is not found.
+    let wanted = (plan.position != 0).then(|| u16::try_from(plan.position).unwrap_or(u16::MAX));
     let go_on = plan.transfer.continue_after_error;
     let sink = |(index, device): (usize, &'_ crate::session::DevicePlan)| (index, device.clone());
     let devices: Vec<_> = plan.devices.iter().enumerate().map(sink).collect();
     let mut sinks: Vec<_> = devices
         .iter()
-        .map(|(index, device)| FamilySink::new(context, gate, *index, &device.name, extent, go_on))
+        .map(|(index, device)| {
+            FamilySink::new(context, gate, *index, &device.name, (extent, wanted), go_on)
+        })
         .collect();
     match plan.devices[0].kind {
         DeviceKind::VirtualDevice => {
