@@ -8,9 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::database::Database;
+use super::database::{Content, Database};
 use super::default::default_databases;
 use super::history::History;
+use super::memory_file::MemoryFile;
 
 /// Version of the file.
 const VERSION: u32 = 1;
@@ -111,6 +112,8 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Server {
     folder: PathBuf,
+    /// The catalogue of a server that keeps nothing on disk.
+    memory: Option<Mutex<Catalogue>>,
     here: Mutex<()>,
     /// Databases whose pages are being backed up or restored, in lower case.
     reserved: Mutex<HashSet<String>>,
@@ -138,10 +141,28 @@ impl Server {
     pub fn open(folder: &Path) -> Result<Server, StoreError> {
         fs::create_dir_all(folder)
             .map_err(|error| StoreError::Io { path: folder.to_owned(), error })?;
-        let server =
-            Server { folder: folder.to_owned(), here: Mutex::new(()), reserved: Mutex::default() };
+        let server = Server::with(folder, None);
         server.read()?;
         Ok(server)
+    }
+
+    /// A new server whose databases are gone when it is dropped. `folder` is where DISK devices
+    /// without an absolute path are; nothing else is kept there.
+    pub fn in_memory(folder: &Path) -> Server {
+        Server::with(folder, Some(Mutex::new(Catalogue::new())))
+    }
+
+    fn with(folder: &Path, memory: Option<Mutex<Catalogue>>) -> Server {
+        let (here, reserved) = Default::default();
+        Server { folder: folder.to_owned(), memory, here, reserved }
+    }
+
+    /// Where the pages of a new data file go.
+    pub(crate) fn place_file(&self, name: &str) -> Content {
+        match self.memory {
+            Some(_) => Content::Memory(MemoryFile::default()),
+            None => Content::Stored(self.folder.join("data").join(name)),
+        }
     }
 
     /// The folder.
@@ -171,6 +192,9 @@ impl Server {
     ///
     /// A file that cannot be read.
     pub fn read(&self) -> Result<Catalogue, StoreError> {
+        if let Some(catalogue) = &self.memory {
+            return Ok(catalogue.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        }
         let path = self.path();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -195,6 +219,15 @@ impl Server {
         change: impl FnOnce(&mut Catalogue) -> Result<T, E>,
     ) -> Result<Result<T, E>, StoreError> {
         let _here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(memory) = &self.memory {
+            let mut catalogue = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut changed = catalogue.clone();
+            let result = change(&mut changed);
+            if result.is_ok() {
+                *catalogue = changed;
+            }
+            return Ok(result);
+        }
         let path = self.folder.join("catalogue.lock");
         let failed = |error| StoreError::Io { path: path.clone(), error };
         let lock = File::create(&path).map_err(failed)?;
