@@ -12,7 +12,9 @@ pub mod launch;
 pub mod process;
 pub mod progress;
 pub mod selftest;
+pub mod serve;
 pub mod shim;
+pub mod sqlcmd;
 pub mod trace;
 
 pub use fake_sqlserver as server;

@@ -5,10 +5,12 @@ mod client;
 mod doctor;
 mod explain;
 mod line;
+mod mtf;
 mod output;
 mod restore;
 mod run;
 mod shim;
+mod sql;
 mod statement;
 mod test;
 
