@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::catalogue::StorageError;
 use crate::messages::{Message, SeveralMessages};
 use crate::session::{CancelToken, Column, Instance, Login};
+use crate::transfer::Session;
 use crate::value::Value;
 
 /// Who executes a statement, where, and who hears of its progress.
@@ -31,6 +32,11 @@ impl<'s> Context<'s> {
     /// Sends a message at once; a session that no longer listens has cancelled the statement.
     pub(super) fn tell(&self, message: Message) {
         let _ = self.progress.send(message);
+    }
+
+    /// Has a cancel abort this transfer, whatever it waits for then.
+    pub(super) fn attend(&self, transfer: &Session) {
+        self.cancel.attend(transfer.abort_handle());
     }
 
     /// A file of the server failed.

@@ -115,8 +115,11 @@ pub(super) fn attach(
     statement.buffer_count = plan.buffer_count;
     statement.max_transfer_size = plan.max_transfer_size;
     let observer = Arc::new(Unobserved);
-    Session::attach(&context.instance.environment, statement, FaultPlan::default(), observer)
-        .map_err(|error| transfer_failed(context, &error))
+    let environment = &context.instance.environment;
+    let transfer = Session::attach(environment, statement, FaultPlan::default(), observer)
+        .map_err(|error| transfer_failed(context, &error))?;
+    context.attend(&transfer);
+    Ok(transfer)
 }
 
 /// What a failed transfer answers. The log gets the true cause too; 3041 and 3013 are the

@@ -130,6 +130,15 @@ pub enum Cause {
         /// The command that had been with the client longest.
         oldest: Option<PendingCommand>,
     },
+    /// The statement was cancelled.
+    #[error(
+        "The statement was cancelled, by its client's wish or because that client is gone.{}",
+        pending_text(.oldest)
+    )]
+    Cancelled {
+        /// The command that had been with the VDI client longest.
+        oldest: Option<PendingCommand>,
+    },
     /// Another process cut an object of the set.
     #[error(
         "The shared object {object} was shrunk by another process while it was in use; find out \
@@ -239,11 +248,18 @@ impl Cause {
                 command_failure(command, CompletionCode::ERROR_WRITE_FAULT)
             }
             Cause::Aborted { oldest: Some(command), .. } => command_failure(command, aborted),
+            Cause::Cancelled { oldest } => {
+                let log = match oldest {
+                    Some(command) => command_failure(command, aborted).remove(0),
+                    None => buffers_failure(set, &aborted.os_error().to_string()),
+                };
+                vec![log, cancelled()]
+            }
             Cause::Aborted { oldest: None, .. } | Cause::Shrunk { .. } => {
                 vec![buffers_failure(set, &aborted.os_error().to_string())]
             }
             Cause::Fault { action: Action::Abort, .. } => {
-                vec![Message::error(3204, "The backup or restore was aborted.".to_owned())]
+                vec![cancelled()]
             }
             Cause::DataAfterEnd { .. }
             | Cause::Source { .. }
@@ -253,6 +269,10 @@ impl Cause {
         messages.push(Message::terminating(verb));
         messages
     }
+}
+
+fn cancelled() -> Message {
+    Message::error(3204, "The backup or restore was aborted.".to_owned())
 }
 
 /// Whether a name was refused that nobody can give a set.
