@@ -53,10 +53,8 @@ pub fn main() -> ExitCode {
         let words = std::env::args_os().skip(1).collect();
         return guarded(|| sql::execute_as(flavour, words));
     }
-    match Line::parse().command {
-        Command::Sql(arguments) => guarded(|| sql::execute(arguments)),
-        command => guarded(|| ended(execute(command))),
-    }
+    let line = Line::parse();
+    guarded(|| execute(line.command))
 }
 
 /// A panic is a bug of ours.
@@ -79,8 +77,8 @@ fn ended(done: Result<(), Failure>) -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> Result<(), Failure> {
-    match command {
+fn execute(command: Command) -> ExitCode {
+    ended(match command {
         Command::Backup(arguments) => backup::execute(&arguments),
         Command::Restore(arguments) => restore::execute(&arguments),
         Command::Client(arguments) => client::execute(&arguments),
@@ -89,8 +87,9 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Explain(arguments) => explain::execute(&arguments),
         Command::Mtf(action) => mtf::execute(&action),
         Command::Shim(action) => shim::execute(&action),
+        Command::Sql(arguments) => return sql::execute(arguments),
         Command::Test(arguments) => test::execute(&arguments),
-    }
+    })
 }
 
 #[cfg(test)]

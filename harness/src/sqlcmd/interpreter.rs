@@ -223,7 +223,7 @@ impl Interpreter {
             Directive::Out(to) => self.output.set_out(&to)?,
             Directive::Error(to) => self.output.set_err(&to)?,
             Directive::Connect(words) => self.connect(words)?,
-            Directive::List => self.output.out(&self.batch.text().to_owned()),
+            Directive::List => self.output.out(self.batch.text()),
             Directive::ListVariables => {
                 let list = self.variables.list();
                 let text: String =

@@ -376,3 +376,86 @@ impl Words {
         Some(word)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, OptionError> {
+        Options::parse(Flavour::Sqlcmd, line.split('~').map(OsString::from))
+    }
+
+    // Catches: a value that has to be attached, or must not be; options run together.
+    #[rstest]
+    #[case("-S~localhost~-Q~select 1~-h~-1~-s~|~-w~200~-W~-b~-d~pubs")]
+    #[case("-Slocalhost~-Qselect 1~-h-1~-s|~-w200~-W~-b~-dpubs")]
+    #[case("-Wbh-1~-bSlocalhost~-s|~-dpubs~-Q~select 1~-w200")]
+    fn values_are_attached_or_separate(#[case] line: &str) {
+        let mut expected = Options::new(Flavour::Sqlcmd);
+        expected.server = Some("localhost".to_owned());
+        expected.query = Some(Query { text: "select 1".to_owned(), then_exit: true });
+        expected.database = Some("pubs".to_owned());
+        expected.stop_on_error = true;
+        expected.layout.headings = Headings::Never;
+        expected.layout.separator = "|".to_owned();
+        expected.layout.width = 200;
+        expected.layout.trim = true;
+        assert_eq!(parse(line), Ok(expected));
+    }
+
+    // Catches: an option of the list that is refused, or that loses its value.
+    #[test]
+    fn every_option_is_read() {
+        let options = parse(
+            "-U~u~-P~p~-q~x~-t~5~-l~3~-o~out~-r1~-v~a=1~b=\"2 3\"~-V~16~-m~-1~-C~-N~-X1~-H~host\
+             ~-a~512~-n~-I~-e~-x~-c~;;~-y~0~-Y~7~-k1~-f~65001~-u~-R~-p~-K~ReadOnly",
+        )
+        .unwrap();
+        assert_eq!((options.user.as_deref(), options.password.as_deref()), (Some("u"), Some("p")));
+        assert_eq!(options.query, Some(Query { text: "x".to_owned(), then_exit: false }));
+        assert_eq!(options.query_time, Some(Duration::from_secs(5)));
+        assert_eq!(options.login_time, Duration::from_secs(3));
+        assert_eq!(options.output, Some("out".into()));
+        assert_eq!(options.redirect, Redirect::Messages);
+        let variables = [("a", "1"), ("b", "2 3")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        assert_eq!(options.variables, variables);
+        assert_eq!((options.severity, options.message_level), (Some(16), -1));
+        assert!(options.trust_certificate && options.encrypt);
+        assert_eq!((options.workstation.as_deref(), options.packet_bytes), (Some("host"), 512));
+        assert!(!options.numbering && options.quoted_identifiers && options.echo);
+        assert!(!options.substitute);
+        assert_eq!(options.terminator, ";;");
+        assert_eq!((options.layout.most_variable, options.layout.most_fixed), (0, 7));
+        let inputs = parse("-i~a.sql,b.sql~-ic.sql~-r").unwrap();
+        assert_eq!(inputs.inputs, ["a.sql", "b.sql", "c.sql"].map(PathBuf::from));
+        assert_eq!(inputs.redirect, Redirect::Errors);
+    }
+
+    // Catches: a mistake that passes, or that is said in other words than the client's.
+    #[rstest]
+    #[case("-J", "'-J': Unknown Option. Enter '-?' for help.")]
+    #[case("--frobnicate", "'--frobnicate': Unknown Option. Enter '-?' for help.")]
+    #[case("backup", "'backup': Unknown Option. Enter '-?' for help.")]
+    #[case("-b~-S", "'-S': Missing argument. Enter '-?' for help.")]
+    #[case("-w~5", "'-w 5': Unexpected argument. The value has to be a number from 9 to 65535.")]
+    #[case(
+        "-a100",
+        "'-a 100': Unexpected argument. The value has to be a number from 512 to 32767."
+    )]
+    #[case("-Q~x~-i~y", "The -i and the -Q/-q options are mutually exclusive.")]
+    #[case("-E~-U~x", "The -E and the -U/-P options are mutually exclusive.")]
+    fn mistakes(#[case] line: &str, #[case] said: &str) {
+        assert_eq!(parse(line).unwrap_err().to_string(), said);
+    }
+
+    // Catches: options of sqlcmd that osql took for its own.
+    #[test]
+    fn osql_knows_fewer() {
+        let osql = |word: &str| Options::parse(Flavour::Osql, [OsString::from(word)]);
+        assert!(osql("-va=1").is_err());
+        assert!(osql("-n").is_ok());
+        assert!(osql("-h-1").is_ok());
+    }
+}

@@ -261,3 +261,68 @@ fn row_with_nulls(cursor: &mut Cursor<'_>, types: &[TypeInfo]) -> Result<Token, 
     };
     Ok(Token::Row(types.iter().enumerate().map(value).collect::<Result<_, _>>()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        ColumnType,
+        wire::token::{column_metadata, done_token},
+    };
+
+    /// Everything in these bytes, given piece by piece.
+    fn read(bytes: &[u8], piece: usize) -> Result<Vec<String>, ClientError> {
+        let mut tokens = Tokens::default();
+        let mut all = Vec::new();
+        for bytes in bytes.chunks(piece) {
+            tokens.buffer().extend_from_slice(bytes);
+            while let Some(token) = tokens.next()? {
+                all.push(format!("{token:?}"));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Two columns, a row in which the second is left out, and the end.
+    fn answer() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let columns = [("a", ColumnType::Int), ("b", ColumnType::NVarChar(5))];
+        column_metadata(columns.into_iter(), &mut bytes);
+        bytes.extend([id::ROW_WITH_NULLS, 0b10, 4, 7, 0, 0, 0]);
+        done_token(DoneToken::Done, done::COUNT, 193, 1, &mut bytes);
+        bytes
+    }
+
+    // Catches: a row's bitmap read from the wrong end, or with values for its NULLs.
+    #[test]
+    fn a_row_may_leave_its_nulls_out() {
+        let tokens = read(&answer(), 1000).unwrap();
+        assert_eq!(
+            tokens[1..],
+            ["Row([Int(7), Null])", "Done { rows: Some(1), attention: false }"]
+        );
+    }
+
+    proptest! {
+        // Catches: a token that is read before it is whole.
+        #[test]
+        fn pieces_make_no_difference(piece in 1_usize..20) {
+            prop_assert_eq!(read(&answer(), piece).unwrap(), read(&answer(), 1000).unwrap());
+        }
+
+        // Catches: a hostile server that makes the client panic or read without end.
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            kind in prop::sample::select(vec![0x79, 0x81, 0xA9, 0xAA, 0xAC, 0xAE, 0xD1, 0xE3, 0xFD]),
+            body in prop::collection::vec(any::<u8>(), 0..200),
+            piece in 1_usize..50,
+        ) {
+            let mut bytes = answer();
+            bytes.push(kind);
+            bytes.extend(body);
+            let _ = read(&bytes, piece);
+        }
+    }
+}
