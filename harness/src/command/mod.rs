@@ -2,6 +2,7 @@
 
 mod backup;
 mod client;
+mod database;
 mod doctor;
 mod explain;
 mod line;
@@ -9,6 +10,7 @@ mod mtf;
 mod output;
 mod restore;
 mod run;
+mod serve;
 mod shim;
 mod sql;
 mod statement;

@@ -10,7 +10,6 @@
 
 mod answer;
 mod cancel;
-mod convert;
 mod directive;
 mod error;
 mod error_log;

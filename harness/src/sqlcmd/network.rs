@@ -91,7 +91,7 @@ impl Session for Network {
         Ok(self.0.batch(batch, tell)?)
     }
 
-    fn canceller(&self) -> Canceller {
+    fn canceller(&mut self) -> Canceller {
         let attention = self.0.attention();
         Arc::new(move || attention.send())
     }

@@ -24,8 +24,8 @@ pub(super) trait Session {
     /// The server is lost. What it says of the batch is no error.
     fn execute(&mut self, batch: &str, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), SqlcmdError>;
 
-    /// What ends its running batch.
-    fn canceller(&self) -> Canceller;
+    /// What ends the next batch that it executes.
+    fn canceller(&mut self) -> Canceller;
 }
 
 /// Opens the session that the options ask for.

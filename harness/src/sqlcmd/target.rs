@@ -82,16 +82,8 @@ fn is_here(host: &str, machine: &str) -> bool {
 }
 
 /// This machine's name, as its operating system has it.
-#[cfg(unix)]
 pub(super) fn machine_name() -> String {
-    nix::unistd::gethostname()
-        .map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-/// This machine's name, as its operating system has it.
-#[cfg(not(unix))]
-pub(super) fn machine_name() -> String {
-    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".to_owned())
+    gethostname::gethostname().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

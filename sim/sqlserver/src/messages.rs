@@ -5,4 +5,5 @@ mod message;
 mod table;
 
 pub use error_log::{ErrorLog, LogEntry, MemoryLog};
+pub(crate) use message::success;
 pub use message::{Message, SeveralMessages};

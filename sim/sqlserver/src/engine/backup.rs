@@ -9,14 +9,14 @@ use mtf::EXTENT_PAGES;
 use uuid::Uuid;
 use vdi_protocol::Direction;
 
-use super::context::{Answer, Context, Progress, success};
+use super::context::{Answer, Context, Progress};
 use super::device;
 use super::family_stream::{BackupJob, FamilyStream};
 use super::set::SetWriter;
 use crate::catalogue::{
     BackupFacts, BackupSetRow, Database, ExtentId, MediaFamilyRow, Pages, SetKind,
 };
-use crate::messages::{Message, SeveralMessages};
+use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{BackupPlan, now};
 use crate::sql::DeviceKind;
 use crate::transfer::Source;

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
 
 use crate::catalogue::StorageError;
 use crate::messages::{Message, SeveralMessages};
@@ -78,20 +77,11 @@ impl Progress {
     pub(super) fn advance(&self, context: &Context<'_>, count: u64) {
         let done = self.done.fetch_add(count, Ordering::Relaxed) + count;
         let Some(step) = self.step else { return };
-        let percent = done * 100 / self.total / step * step;
+        // A set may hold more than its head announced.
+        let percent = (done * 100 / self.total).min(100) / step * step;
         let before = self.told.fetch_max(percent, Ordering::Relaxed);
         if percent > before {
             context.tell(Message::new(3211, &[&percent]));
         }
     }
-}
-
-/// 3014: what was done, how long it took, how fast it was.
-pub(super) fn success(verb: &str, pages: u64, elapsed: Duration) -> Message {
-    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
-    let speed = u128::from(pages) * 8192 * 1_000_000 / u128::from(millis) / (1 << 20);
-    Message::new(
-        3014,
-        &[&verb, &pages, &(millis / 1000), &(millis % 1000), &(speed / 1000), &(speed % 1000)],
-    )
 }

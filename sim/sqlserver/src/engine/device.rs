@@ -3,14 +3,13 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use vdi_protocol::Direction;
 
 use super::context::Context;
 use crate::messages::{Message, SeveralMessages};
 use crate::session::{DevicePlan, TransferPlan};
-use crate::transfer::{FaultPlan, Session, SetName, Statement, TransferError, Unobserved};
+use crate::transfer::{Session, SetName, Statement, TransferError};
 
 /// Bytes of one read or write of a file unless MAXTRANSFERSIZE says otherwise.
 const DISK_TRANSFER: u32 = 1 << 20;
@@ -99,7 +98,7 @@ pub(super) fn read(
     }
 }
 
-/// Attaches to the device set of virtual devices. A set that is not there fails at once.
+/// Attaches to the device set of virtual devices, in the instance's way.
 pub(super) fn attach(
     context: &Context<'_>,
     direction: Direction,
@@ -110,13 +109,13 @@ pub(super) fn attach(
     let set = SetName::Named(names[0].clone());
     let mut statement = Statement::new(direction, set, context.instance.profile);
     statement.devices = names;
-    statement.wait = Some(std::time::Duration::ZERO);
     statement.block_size = plan.block_size;
     statement.buffer_count = plan.buffer_count;
     statement.max_transfer_size = plan.max_transfer_size;
-    let observer = Arc::new(Unobserved);
-    let environment = &context.instance.environment;
-    let transfer = Session::attach(environment, statement, FaultPlan::default(), observer)
+    let instance = context.instance;
+    let transfer = instance
+        .attach
+        .attach(&instance.environment, statement)
         .map_err(|error| transfer_failed(context, &error))?;
     context.attend(&transfer);
     Ok(transfer)
@@ -130,12 +129,10 @@ pub(super) fn transfer_failed(context: &Context<'_>, error: &TransferError) -> S
         if matches!(message.number, 3013 | 3041) {
             continue;
         }
-        let text = message.text.clone();
-        let same = Message::user(message.number, message.severity, message.state, text);
         if matches!(message.number, 18204 | 18210) {
-            context.instance.log("Backup", same.clone());
+            context.instance.log("Backup", message.clone());
         }
-        messages.push(same);
+        messages.push(message.clone());
     }
     context.instance.log("Backup", Message::user(0, 10, 1, format!("Cause: {}", error.cause)));
     SeveralMessages(messages)

@@ -1,6 +1,7 @@
 //! A message as whoever executed the statement gets it.
 
 use std::fmt::{self, Display};
+use std::time::Duration;
 
 use super::table;
 
@@ -67,10 +68,30 @@ impl Message {
         Message { procedure: Some(procedure.to_owned()), ..self }
     }
 
+    /// As tools print it: an error's numbers in a line of their own before its text.
+    pub fn to_transcript(&self) -> String {
+        let Message { number, severity, state, line, text, .. } = self;
+        if self.is_error() {
+            format!("Msg {number}, Level {severity}, State {state}, Line {line}\n{text}")
+        } else {
+            text.clone()
+        }
+    }
+
     /// Whether it reports a failure.
     pub fn is_error(&self) -> bool {
         self.severity > INFORMATION
     }
+}
+
+/// 3014: what was done, how long it took, how fast it was.
+pub(crate) fn success(verb: &str, pages: u64, elapsed: Duration) -> Message {
+    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    let speed = u128::from(pages) * 8192 * 1_000_000 / u128::from(millis) / (1 << 20);
+    Message::new(
+        3014,
+        &[&verb, &pages, &(millis / 1000), &(millis % 1000), &(speed / 1000), &(speed % 1000)],
+    )
 }
 
 /// Messages that together say why something failed, in the order they are sent; at least one.

@@ -14,6 +14,7 @@ use crate::catalogue::{Catalogue, Server, StoreError};
 use crate::engine::{self, Context};
 use crate::messages::{ErrorLog, LogEntry, Message, SeveralMessages};
 use crate::sql::{DeviceKind, RestoreKind};
+use crate::transfer::{AtOnce, Attach};
 
 /// An instance of the fake SQL Server.
 pub struct Instance {
@@ -27,6 +28,8 @@ pub struct Instance {
     pub name: String,
     /// Its error log.
     pub error_log: Arc<dyn ErrorLog>,
+    /// How its statements come to their device sets.
+    pub attach: Arc<dyn Attach>,
     next_session: AtomicU16,
 }
 
@@ -40,7 +43,7 @@ impl std::fmt::Debug for Instance {
 const FIRST_SESSION: u16 = 51;
 
 impl Instance {
-    /// An instance over a data folder.
+    /// An instance over a data folder; a device set that is not there is an error at once.
     pub fn new(
         server: Server,
         environment: Environment,
@@ -49,7 +52,8 @@ impl Instance {
         error_log: Arc<dyn ErrorLog>,
     ) -> Self {
         let next_session = AtomicU16::new(FIRST_SESSION);
-        Instance { server, environment, profile, name: name.to_owned(), error_log, next_session }
+        let (name, attach) = (name.to_owned(), Arc::new(AtOnce));
+        Instance { server, environment, profile, name, error_log, attach, next_session }
     }
 
     /// Puts the database of a full backup into the catalogue, in the place of one of that name, as

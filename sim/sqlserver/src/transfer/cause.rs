@@ -8,10 +8,13 @@ use vdi_device::{AbortCause, AbortKind, Reason};
 use vdi_protocol::{CommandCode, CompletionCode, Direction, HResult};
 
 use super::fault::Action;
-use super::message::Message;
 use super::sink::SinkError;
 use super::source::SourceError;
 use super::statement::{Statement, StatementError};
+use crate::messages::Message;
+
+/// Severity of the errors whose text is made here.
+const SEVERITY: u8 = 16;
 
 /// A failed BACKUP or RESTORE.
 #[derive(Debug, thiserror::Error)]
@@ -228,14 +231,11 @@ impl Cause {
         let aborted = CompletionCode::ERROR_OPERATION_ABORTED;
         let mut messages = match self {
             Cause::Statement(StatementError::Option(option)) => {
-                vec![Message::error(option.number(), option.message())]
+                vec![Message::user(option.number(), SEVERITY, 1, option.message())]
             }
             Cause::Statement(_) => return Vec::new(),
             Cause::NoSet { .. } => open_failure(statement, set, HResult::from_win32(2)),
-            Cause::Unusable { .. } => vec![Message::error(
-                3261,
-                "SQL Server cannot use the virtual device configuration.".to_owned(),
-            )],
+            Cause::Unusable { .. } => vec![Message::new(3261, &[])],
             Cause::Interface { step, error } if *step == super::session::STEP_ATTACH => {
                 open_failure(statement, set, error.status())
             }
@@ -253,26 +253,22 @@ impl Cause {
                     Some(command) => command_failure(command, aborted).remove(0),
                     None => buffers_failure(set, &aborted.os_error().to_string()),
                 };
-                vec![log, cancelled()]
+                vec![log, Message::new(3204, &[])]
             }
             Cause::Aborted { oldest: None, .. } | Cause::Shrunk { .. } => {
                 vec![buffers_failure(set, &aborted.os_error().to_string())]
             }
             Cause::Fault { action: Action::Abort, .. } => {
-                vec![cancelled()]
+                vec![Message::new(3204, &[])]
             }
             Cause::DataAfterEnd { .. }
             | Cause::Source { .. }
             | Cause::Sink { .. }
             | Cause::Fault { .. } => Vec::new(),
         };
-        messages.push(Message::terminating(verb));
+        messages.push(Message::new(3013, &[&verb]));
         messages
     }
-}
-
-fn cancelled() -> Message {
-    Message::error(3204, "The backup or restore was aborted.".to_owned())
 }
 
 /// Whether a name was refused that nobody can give a set.
@@ -298,44 +294,43 @@ fn hresult(status: HResult) -> String {
 
 fn open_failure(statement: &Statement, set: &str, status: HResult) -> Vec<Message> {
     let step = "BackupVirtualDeviceSet::Initialize";
-    let mut messages = vec![Message::device_failure(step, "Open", set, &hresult(status))];
+    let mut messages = vec![device_failure(step, "Open", set, &hresult(status))];
     if statement.direction == Direction::Backup {
-        messages.push(Message::error(
-            3041,
-            format!(
-                "BACKUP failed to complete the command {}. Check the backup application log for \
-                 detailed messages.",
-                statement.verb()
-            ),
-        ));
+        messages.push(Message::new(3041, &[&statement.verb()]));
     }
     messages
 }
 
 fn buffers_failure(set: &str, os_error: &str) -> Message {
-    Message::device_failure("BackupVirtualDeviceSet::AllocateBuffer", "", set, os_error)
+    device_failure("BackupVirtualDeviceSet::AllocateBuffer", "", set, os_error)
+}
+
+/// 18210: a step of the server's backup code failed on a device. A step that says it all has
+/// nothing before "failure".
+fn device_failure(step: &str, what: &str, device: &str, os_error: &str) -> Message {
+    if !what.is_empty() {
+        return Message::new(18210, &[&step, &what, &device, &os_error]);
+    }
+    let text =
+        format!("{step}: failure on backup device '{device}'. Operating system error {os_error}.");
+    Message::user(18210, SEVERITY, 1, text)
 }
 
 /// The log's line and the client's message about a command that did not succeed.
 fn command_failure(command: &PendingCommand, completion: CompletionCode) -> Vec<Message> {
     let name = &command.name;
     let os_error = completion.os_error().to_string();
-    let nonrecoverable = || {
-        Message::error(
-            3271,
-            format!("A nonrecoverable I/O error occurred on file \"{name}:\" {os_error}."),
-        )
-    };
+    let nonrecoverable = || Message::new(3271, &[name, &os_error]);
     let (step, what, message) = match command.code {
         CommandCode::WRITE if completion != CompletionCode::ERROR_OPERATION_ABORTED => (
             "BackupIoRequest::ReportIoError".to_owned(),
             "write",
-            Message::error(3202, format!("Write on \"{name}\" failed: {os_error}")),
+            Message::new(3202, &[name, &os_error]),
         ),
         CommandCode::READ if completion != CompletionCode::ERROR_OPERATION_ABORTED => (
             "BackupIoRequest::ReportIoError".to_owned(),
             "read",
-            Message::error(3203, format!("Read on \"{name}\" failed: {os_error}")),
+            Message::new(3203, &[name, &os_error]),
         ),
         CommandCode::WRITE => {
             ("BackupIoRequest::ReportIoError".to_owned(), "write", nonrecoverable())
@@ -351,7 +346,7 @@ fn command_failure(command: &PendingCommand, completion: CompletionCode) -> Vec<
             (format!("BackupVirtualDeviceFile::{plain}"), "", nonrecoverable())
         }
     };
-    vec![Message::device_failure(&step, what, name, &os_error), message]
+    vec![device_failure(&step, what, name, &os_error), message]
 }
 
 #[cfg(test)]
@@ -378,7 +373,7 @@ mod tests {
             completion: CompletionCode::ERROR_DISK_FULL,
         };
         let text: Vec<_> =
-            cause.messages(&statement(), "s").iter().map(ToString::to_string).collect();
+            cause.messages(&statement(), "s").iter().map(Message::to_transcript).collect();
         assert_eq!(
             text,
             [

@@ -12,6 +12,7 @@
 //! way of the data. Source: VDI, "Process Model", "Active", "Normal Termination".
 
 mod abort;
+mod attach;
 mod backup;
 mod cause;
 mod expected;
@@ -19,7 +20,6 @@ mod fault;
 mod flight;
 mod kill;
 mod lane;
-mod message;
 mod objects;
 mod observer;
 mod restore;
@@ -29,11 +29,11 @@ mod source;
 mod statement;
 
 pub use abort::AbortHandle;
+pub use attach::{AtOnce, Attach};
 pub use cause::{Cause, Fate, PendingCommand, TransferError};
 pub use expected::{Expected, ExpectedFile, SeededBytes};
 pub use fault::{Action, At, Fault, FaultError, FaultPlan, PRESETS, Preset, Stage};
 pub use kill::kill_this_process;
-pub use message::Message;
 pub use observer::{Event, Observer, Unobserved};
 pub use session::{Session, Summary};
 pub use sink::{Ask, CompareSink, DigestSink, FileSink, Sink, SinkError};

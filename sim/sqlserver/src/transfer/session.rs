@@ -18,6 +18,7 @@ use super::restore::receive_stream;
 use super::sink::Sink;
 use super::source::Source;
 use super::statement::{SetName, Statement, text};
+use crate::messages::{Message, success};
 
 /// The step of a failure to find or open the set.
 pub(crate) const STEP_ATTACH: &str = "Open";
@@ -44,7 +45,7 @@ pub struct Summary {
     /// From the first command to the last answer.
     pub elapsed: Duration,
     /// What SQL Server says about it.
-    pub messages: Vec<super::Message>,
+    pub messages: Vec<Message>,
 }
 
 impl Summary {
@@ -197,7 +198,11 @@ impl Session {
         match run.into_cause() {
             Some(cause) => Err(TransferError { messages: cause.messages(&statement, &set), cause }),
             None => {
-                let messages = vec![success(&statement, bytes.iter().sum(), elapsed)];
+                let messages = vec![success(
+                    statement.verb(),
+                    bytes.iter().sum::<u64>().div_ceil(8192),
+                    elapsed,
+                )];
                 Ok(Summary { set: name, devices, bytes, elapsed, messages })
             }
         }
@@ -413,22 +418,4 @@ fn send_to_all(lanes: &mut [Lane<'_>], code: CommandCode) -> Result<(), Stopped>
         lane.succeeded(&answer)?;
     }
     Ok(())
-}
-
-/// 3014, with the stream's size in pages of 8 KiB.
-fn success(statement: &Statement, bytes: u64, elapsed: Duration) -> super::Message {
-    let pages = bytes.div_ceil(8192);
-    let millis = elapsed.as_millis().max(1);
-    let mib_thousandths = u128::from(bytes) * 1_000_000 / millis / (1024 * 1024);
-    super::Message::info(
-        3014,
-        format!(
-            "{} successfully processed {pages} pages in {}.{:03} seconds ({}.{:03} MB/sec).",
-            statement.verb(),
-            millis / 1000,
-            millis % 1000,
-            mib_thousandths / 1000,
-            mib_thousandths % 1000,
-        ),
-    )
 }
