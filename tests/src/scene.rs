@@ -70,7 +70,7 @@ impl Scene {
     pub fn place(&self, command: &mut Command) {
         command
             .env("VDISIM_NAMESPACE", &self.namespace)
-            .env("XDG_DATA_HOME", self.path("data"))
+            .env("XDG_DATA_HOME", self.folder.path())
             .env("VDISIM_SQLVDI", artefacts::drop_in())
             .stdin(Stdio::null());
     }
@@ -152,6 +152,23 @@ impl Running {
             panic!("{} hangs\n--- out\n{out}\n--- err\n{err}", self.what);
         };
         Ended { what: self.what.clone(), status, out, err }
+    }
+
+    /// Waits until it has printed a line that starts so; the rest of that line.
+    ///
+    /// # Panics
+    /// None comes.
+    pub fn await_line(&self, start: &str) -> String {
+        let end = std::time::Instant::now() + WATCHDOG;
+        loop {
+            let out = fs::read_to_string(&self.out).unwrap_or_default();
+            let lines = out.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+            if let Some(rest) = lines.filter_map(|line| line.strip_prefix(start)).next() {
+                return rest.to_owned();
+            }
+            assert!(std::time::Instant::now() < end, "{} prints no '{start}'", self.what);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
     }
 
     /// Sends SIGKILL to the process alone.

@@ -211,7 +211,7 @@ fn a_backup_is_cancelled(#[case] more: &[&str], #[case] interrupts: bool, #[case
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
     let installed = Installed::new();
-    let stuck = "client backup --set s --mishap stall --file";
+    let stuck = "client backup --set s --stall-at received:3 --file";
     let mut command = installed.scene.vdisim(stuck);
     command.arg(installed.scene.path("stored"));
     let client = installed.scene.start(command);
@@ -242,7 +242,7 @@ fn serve(scene: &Scene) -> (Running, u16) {
     let mut command = scene.vdisim("serve --listen 127.0.0.1:0 --login");
     command.arg("tester:Pässw0rd");
     let server = scene.start(command);
-    let port = server.await_line("listening on ").rsplit(':').next().unwrap().trim().parse();
+    let port = server.await_line("listening on ").rsplit(':').next().unwrap().parse();
     (server, port.unwrap())
 }
 
