@@ -120,8 +120,8 @@ fn a_backup_on_disk_is_listed() {
     let file = file.to_str().unwrap();
     let variable = format!("file={file}");
     let run = |query: &str| {
-        let ended = installed
-            .sqlcmd(&["-b", "-W", "-s|", "-w", "65535", "-v", &variable, "-Q", query]);
+        let ended =
+            installed.sqlcmd(&["-b", "-W", "-s|", "-w", "65535", "-v", &variable, "-Q", query]);
         ended.expect(0);
         ended.out
     };
