@@ -228,6 +228,33 @@ fn a_backup_is_cancelled(#[case] more: &[&str], #[case] interrupts: bool, #[case
     drop(client);
 }
 
+// Catches: messages that are held back while a BACKUP runs; two processes that use a database at
+// once, as if each were alone, or not two databases at once; a database that nobody can have any
+// more after its user was killed.
+#[test]
+fn two_processes_are_one_server() {
+    let installed = Installed::new();
+    let mut command = installed.scene.vdisim("client backup --set s --stall-at received:40 --file");
+    command.arg(installed.scene.path("stored"));
+    let client = installed.scene.start(command);
+    installed.scene.await_object("Host_s_");
+    let query = "BACKUP DATABASE AdventureWorks TO VIRTUAL_DEVICE = 's' WITH STATS = 5, \
+                 MAXTRANSFERSIZE = 1048576, BUFFERCOUNT = 2";
+    let mut first = installed.scene.start(installed.command("sqlcmd", &["-b", "-Q", query]));
+    first.await_line("30 percent");
+    let disk = |database: &str| {
+        let file = installed.scene.path("other.bak");
+        let query = format!("BACKUP DATABASE {database} TO DISK = '{}' WITH INIT", file.display());
+        installed.sqlcmd(&["-b", "-Q", &query])
+    };
+    disk("Northwind").expect(0);
+    disk("adventureworks").expect(1).says("Msg 3023, Level 16");
+    first.kill();
+    first.wait();
+    disk("AdventureWorks").expect(0);
+    drop(client);
+}
+
 // Catches: shims that a client does not find, or that work in another namespace than the client's.
 #[test]
 fn a_client_finds_the_commands() {
