@@ -34,7 +34,7 @@ pub(super) fn flavour(program: &OsStr) -> Option<Flavour> {
 pub(super) fn execute(arguments: Arguments) -> ExitCode {
     match run(Flavour::Sqlcmd, arguments.words) {
         Ok(code) => code.into(),
-        Err(error) if is_reader_gone(&error) => Exit::Success.into(),
+        Err(error) if is_reader_gone(&error) => Exit::Failed.into(),
         Err(error) => {
             output::say(&error.to_string());
             let exit = match &error {
@@ -51,7 +51,7 @@ pub(super) fn execute(arguments: Arguments) -> ExitCode {
 pub(super) fn execute_as(flavour: Flavour, words: Vec<OsString>) -> ExitCode {
     match run(flavour, words) {
         Ok(code) => code.into(),
-        Err(error) if is_reader_gone(&error) => Exit::Success.into(),
+        Err(error) if is_reader_gone(&error) => Exit::Failed.into(),
         Err(error) => {
             output::say_as(
                 match (flavour, &error) {
@@ -66,7 +66,8 @@ pub(super) fn execute_as(flavour: Flavour, words: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// Whether whoever reads the output has seen enough.
+/// Whether nobody reads the output any more: what was running was cancelled, and there is nobody to
+/// be told.
 fn is_reader_gone(error: &SqlcmdError) -> bool {
     matches!(error, SqlcmdError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
 }

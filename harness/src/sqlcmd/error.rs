@@ -96,6 +96,15 @@ impl SqlcmdError {
         )
     }
 
+    /// Whether a line of a script is to blame, so that the next one may be better.
+    pub(super) fn is_of_a_line(&self) -> bool {
+        self.is_usage()
+            || matches!(
+                self,
+                Self::Syntax { .. } | Self::Variable(_) | Self::File { .. } | Self::Nesting { .. }
+            )
+    }
+
     /// Whether there is no server to talk to.
     pub fn is_environment(&self) -> bool {
         matches!(

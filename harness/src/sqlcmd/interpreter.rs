@@ -56,6 +56,7 @@ pub fn run(flavour: Flavour, words: impl IntoIterator<Item = OsString>) -> Resul
         batch: Batch::default(),
         severity: 0,
         nested: 0,
+        is_interactive: false,
         options,
         output,
         session,
@@ -92,6 +93,8 @@ struct Interpreter {
     /// The highest severity so far that counts for the exit code.
     severity: u8,
     nested: usize,
+    /// A person types the lines: what goes wrong ends nothing.
+    is_interactive: bool,
 }
 
 impl Interpreter {
@@ -149,10 +152,10 @@ impl Interpreter {
     /// Standard input: with a prompt if a person sits there.
     fn standard_input(&mut self) -> Result<Flow, SqlcmdError> {
         let stdin = io::stdin();
-        let prompts = stdin.is_terminal() && io::stdout().is_terminal();
+        self.is_interactive = stdin.is_terminal() && io::stdout().is_terminal();
         let mut bytes = Vec::new();
         for number in 1.. {
-            if prompts && self.options.numbering {
+            if self.is_interactive && self.options.numbering {
                 self.output.out(&format!("{}> ", self.batch.next_line()));
             }
             bytes.clear();
@@ -164,7 +167,7 @@ impl Interpreter {
             let line = String::from_utf8_lossy(&bytes);
             let line = line.trim_start_matches('\u{FEFF}').trim_end_matches(['\r', '\n']);
             let flow = match self.line(line, "stdin", number) {
-                Err(error @ (SqlcmdError::Syntax { .. } | SqlcmdError::Variable(_))) if prompts => {
+                Err(error) if self.is_interactive && error.is_of_a_line() => {
                     self.output.err(&format!("Sqlcmd: Error: {error}\n"));
                     Flow::Next
                 }
@@ -175,7 +178,7 @@ impl Interpreter {
             }
         }
         // A person who leaves does not mean the rest.
-        if prompts { Ok(Flow::Next) } else { self.run_batch(1) }
+        if self.is_interactive { Ok(Flow::Next) } else { self.run_batch(1) }
     }
 
     fn line(&mut self, line: &str, file: &str, number: usize) -> Result<Flow, SqlcmdError> {
@@ -335,7 +338,7 @@ impl Interpreter {
 
     /// What a batch's errors mean for the rest.
     fn judge(&mut self, outcome: &Outcome, is_interrupted: bool) -> Flow {
-        if self.output.has_failed() || is_interrupted {
+        if self.output.has_failed() || (is_interrupted && !self.is_interactive) {
             return Flow::End(FAILED);
         }
         let severity = outcome.severity;
