@@ -171,6 +171,11 @@ impl Running {
         }
     }
 
+    /// What it has said on standard error so far.
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.err).unwrap_or_default()).into_owned()
+    }
+
     /// Sends SIGKILL to the process alone.
     pub fn kill(&mut self) {
         // It may have ended by itself.

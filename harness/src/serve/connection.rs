@@ -117,7 +117,7 @@ fn arguments(call: &Call) -> Vec<Argument> {
     let argument = |(index, parameter): (usize, &tds::Parameter)| {
         let value = received(&parameter.value);
         // Clients call the first two of sp_executesql what they like.
-        let by_name = !parameter.name.is_empty() && !(is_execute_sql && index < OWN_PARAMETERS);
+        let by_name = !(parameter.name.is_empty() || is_execute_sql && index < OWN_PARAMETERS);
         Argument {
             name: by_name.then(|| parameter.name.clone()),
             data_type: declared_type(index, &parameter.name).unwrap_or_else(|| value.data_type()),

@@ -106,6 +106,18 @@ impl<W: io::Write> BackupWriter<W> {
         self.writer.payload(bytes)
     }
 
+    /// Counts the next bytes of the extents begun as written: the caller brings them to the output
+    /// by a shorter way.
+    pub fn payload_beside(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.payload_beside(bytes)
+    }
+
+    /// Counts `size` bytes of the extents or of the log begun as written, whatever they are: for
+    /// whoever wants to know places and sizes only.
+    pub fn payload_unseen(&mut self, size: u64) -> io::Result<()> {
+        self.writer.payload_unseen(size)
+    }
+
     /// Ends the extents begun.
     pub fn end_payload(&mut self) -> io::Result<()> {
         if self.start.checksums { self.writer.checksum() } else { Ok(()) }

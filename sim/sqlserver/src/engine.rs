@@ -8,6 +8,8 @@ mod facts;
 mod family_sink;
 mod family_stream;
 mod inspect;
+mod log_words;
+mod password;
 mod restore;
 mod set;
 

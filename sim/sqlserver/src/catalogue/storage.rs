@@ -1,12 +1,21 @@
 //! The pages of a database: read for backups, written by restores and changes.
 
+#[cfg(unix)]
+mod posix;
+#[cfg(windows)]
+mod windows;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use mtf::{EXTENT_PAGES, EXTENT_SIZE, PAGE_SIZE, PageId, stamp_page};
+
+#[cfg(unix)]
+use posix as system;
+#[cfg(windows)]
+use windows as system;
 
 use super::database::{Content, Database, FileKind};
 use super::pages::{
@@ -154,9 +163,23 @@ impl Pages {
         self.write_at(id.file, bytes, u64::from(id.extent) * EXTENT_SIZE as u64)
     }
 
+    /// Copies extents into the files of another database.
+    ///
+    /// # Errors
+    ///
+    /// The file that could not be read or written.
+    pub fn copy_extents(&self, extents: &[ExtentId], to: &Pages) -> Result<(), StorageError> {
+        let mut bytes = Box::new([0; EXTENT_SIZE]);
+        for id in extents {
+            self.read_extent(*id, &mut bytes)?;
+            to.write_extent(*id, &bytes[..])?;
+        }
+        Ok(())
+    }
+
     fn write_at(&self, file: u16, bytes: &[u8], at: u64) -> Result<(), StorageError> {
         let Some((path, file)) = self.files.get(&file) else { return Ok(()) };
-        let written = file.write_all_at(bytes, at);
+        let written = write_all_at(file, bytes, at);
         written.map_err(|error| StorageError { path: path.clone(), error })
     }
 
@@ -221,11 +244,23 @@ fn create(path: &Path, size: u64) -> io::Result<()> {
     File::create(path)?.set_len(size)
 }
 
+fn write_all_at(file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match system::write_at(file, bytes, at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => (bytes, at) = (&bytes[count..], at + count as u64),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// What lies behind the end of the file reads as zeros.
 fn read_at(path: &Path, file: &File, bytes: &mut [u8], at: u64) -> Result<(), StorageError> {
     let mut done = 0;
     while done < bytes.len() {
-        match file.read_at(&mut bytes[done..], at + done as u64) {
+        match system::read_at(file, &mut bytes[done..], at + done as u64) {
             Ok(0) => {
                 bytes[done..].fill(0);
                 break;

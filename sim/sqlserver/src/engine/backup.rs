@@ -12,6 +12,7 @@ use vdi_protocol::Direction;
 use super::context::{Answer, Context, Progress};
 use super::device;
 use super::family_stream::{BackupJob, FamilyStream};
+use super::log_words::{LogWords, log_lsn};
 use super::set::SetWriter;
 use crate::catalogue::{
     BackupFacts, BackupSetRow, Database, ExtentId, MediaFamilyRow, Pages, SetKind,
@@ -232,26 +233,16 @@ fn messages(job: &BackupJob<'_>, elapsed: Duration) -> Vec<Message> {
 /// 18264, 18265 or 18270.
 fn log_success(context: &Context<'_>, job: &BackupJob<'_>) {
     let (database, facts) = (job.set.database, job.set.facts);
-    let date = database.created.strftime("%Y/%m/%d").to_string();
-    let time = database.created.strftime("%H:%M:%S").to_string();
+    let words = LogWords::new(database, facts, &job.set.plan.devices);
+    let LogWords { name, date, time, first, last, count, list } = &words;
     let pages = job.set.pages.iter().map(|(_, count)| count).sum::<u64>() + log_pages(job);
-    let lsn = |lsn: mtf::Lsn| format!("{}:{}:{}", lsn.vlf, lsn.block, lsn.slot);
-    let (first, last) = (lsn(facts.first), lsn(facts.last));
-    let devices = &job.set.plan.devices;
-    let shown = |(index, device): (usize, &crate::session::DevicePlan)| {
-        format!("FILE={}, TYPE={}: {{'{}'}}", index + 1, device.kind.keyword(), device.name)
-    };
-    let list: Vec<_> = devices.iter().enumerate().map(shown).collect();
-    let (count, list, name) = (devices.len(), list.join(", "), &database.name);
     let message = match facts.kind {
-        SetKind::Full => {
-            Message::new(18264, &[name, &date, &time, &pages, &first, &last, &count, &list])
-        }
-        SetKind::Log => Message::new(18265, &[name, &date, &time, &first, &last, &count, &list]),
+        SetKind::Full => Message::new(18264, &[name, date, time, &pages, first, last, count, list]),
+        SetKind::Log => Message::new(18265, &[name, date, time, first, last, count, list]),
         SetKind::Differential => {
-            let full = lsn(facts.database_backup);
+            let full = log_lsn(facts.database_backup);
             let arguments: [&dyn std::fmt::Display; 9] =
-                [name, &date, &time, &pages, &first, &last, &full, &count, &list];
+                [name, date, time, &pages, first, last, &full, count, list];
             Message::new(18270, &arguments)
         }
     };

@@ -75,10 +75,11 @@ pub(super) fn write(
     file.write_all(bytes).map_err(failed)
 }
 
-/// Makes what was written durable.
+/// Makes what was written durable. A pipe or a device has nothing to make durable and says so.
 pub(super) fn sync(device: &DevicePlan, file: &File) -> Result<(), SeveralMessages> {
     let failed = |error| Message::new(3202, &[&device.name, &os_error(&error)]).into();
-    file.sync_data().map_err(failed)
+    let sync = || if file.metadata()?.is_file() { file.sync_data() } else { Ok(()) };
+    sync().map_err(failed)
 }
 
 /// Reads from a device's file; zero bytes at its end.

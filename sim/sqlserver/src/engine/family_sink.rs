@@ -16,6 +16,10 @@ use crate::transfer::{Ask, Sink, SinkError};
 /// Bytes of a block of log.
 const LOG_BLOCK: usize = 512;
 
+/// Bytes that are copied out of a shared buffer at a time: they are still in the cache when they are
+/// checked.
+const PIECE: usize = EXTENT_SIZE;
+
 /// The head of a family: everything before its data.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
@@ -336,11 +340,14 @@ impl Sink for FamilySink<'_> {
 
     fn accept(&mut self, buffer: &SharedSlice<'_>) -> Result<(), SinkError> {
         let mut piece = std::mem::take(&mut self.piece);
-        piece.resize(buffer.len(), 0);
-        buffer.copy_to(0, &mut piece).map_err(|error| SinkError::Other(error.to_string()))?;
-        let fed = self.feed(&piece);
+        piece.resize(PIECE, 0);
+        for at in (0..buffer.len()).step_by(PIECE) {
+            let piece = &mut piece[..PIECE.min(buffer.len() - at)];
+            buffer.copy_to(at, piece).map_err(|error| SinkError::Other(error.to_string()))?;
+            self.feed(piece).map_err(|messages| self.refused(messages))?;
+        }
         self.piece = piece;
-        fed.map_err(|messages| self.refused(messages))
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {

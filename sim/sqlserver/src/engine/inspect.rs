@@ -6,10 +6,11 @@ use uuid::Uuid;
 use super::context::{Answer, Context};
 use super::facts::{date_time, facts};
 use super::family_sink::{Extent, Gate, Head, Heads};
+use super::password;
 use super::restore::{has_checksums, read_families};
 use crate::catalogue::{Pages, SetKind};
 use crate::messages::{Message, SeveralMessages};
-use crate::session::{Column, RestorePlan};
+use crate::session::{Column, RestorePlan, TransferPlan};
 use crate::sql::{DeviceKind, RestoreKind};
 use crate::value::{DataType, Value};
 
@@ -24,11 +25,13 @@ const NUM: DataType = DataType::Numeric;
 struct Open<'j> {
     heads: Option<Heads>,
     names: Vec<&'j str>,
+    transfer: &'j TransferPlan,
     checksum: bool,
 }
 
 impl Gate for Open<'_> {
     fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages> {
+        password::check(self.transfer, head)?;
         if self.checksum && !has_checksums(head) {
             return Err(Message::new(3187, &[]).into());
         }
@@ -51,6 +54,7 @@ pub(super) fn inspect(
     let gate = Open {
         heads: verifies.then(Heads::default),
         names: plan.devices.iter().map(|device| device.name.as_str()).collect(),
+        transfer: &plan.transfer,
         checksum: verifies && plan.transfer.checksum,
     };
     let extent = if whole { Extent::Whole } else { Extent::Head };

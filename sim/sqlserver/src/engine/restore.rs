@@ -1,7 +1,8 @@
 //! RESTORE.
 //!
 //! A full backup is restored into new files, which take the place of the old ones only when
-//! everything has been read and checked; until then the old database stands.
+//! everything has been read and checked; until then the old database stands. The pages of a
+//! differential backup wait in files beside the database's own until the same is true.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -16,6 +17,8 @@ use super::device;
 use super::facts::{date_time, facts};
 use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
 use super::inspect;
+use super::log_words::LogWords;
+use super::password;
 use crate::catalogue::{
     Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
     Log, LogRecord, PageChange, Pages, Progress, RecoveryModel, RestoreRow, SetKind, check_target,
@@ -60,6 +63,7 @@ pub(crate) fn restore(
                 _ => "RESTORE DATABASE",
             };
             messages.push(success(verb, total, clock.elapsed()));
+            job.log_success();
             Ok(Answer { messages, rows: None })
         }
         Err(failed) => {
@@ -120,7 +124,11 @@ pub(super) fn read_families(
             if let Err(error) = done {
                 let mut failed = device::transfer_failed(context, &error);
                 for sink in sinks {
-                    failed.0.extend(sink.finish().2.into_iter().flat_map(|messages| messages.0));
+                    let own = sink.finish().2.into_iter().flat_map(|messages| messages.0);
+                    // What is wrong with a set is found on each of its families, and told once.
+                    failed.0.extend(
+                        own.filter(|message| !failed.0.contains(message)).collect::<Vec<_>>(),
+                    );
                 }
                 return Err(failed);
             }
@@ -165,10 +173,21 @@ struct Target {
     redo: Lsn,
     database: Database,
     pages: Pages,
-    /// Whether the files are new.
-    is_new: bool,
+    /// Where pages wait that are for files which stand already; none if the files are new.
+    waiting: Option<Pages>,
     /// What is told of the progress.
     told: Told,
+}
+
+impl Target {
+    /// Removes what a failed restore, or one that is complete, has no more use for.
+    fn remove(&self, is_complete: bool) {
+        match &self.waiting {
+            Some(waiting) => remove_files(waiting.database()),
+            None if is_complete => {}
+            None => remove_files(&self.database),
+        }
+    }
 }
 
 struct RestoreJob<'j> {
@@ -184,13 +203,14 @@ struct RestoreJob<'j> {
 
 impl Gate for RestoreJob<'_> {
     fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages> {
+        password::check(&self.plan.transfer, head)?;
         self.heads.add(device, head, &self.names)?;
         let _settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
         if self.target.get().is_none() {
             let target = self.settle(head)?;
             let _ = self.target.set(target);
         }
-        Ok(self.target.get().map(|target| &target.pages))
+        Ok(self.target.get().map(|target| target.waiting.as_ref().unwrap_or(&target.pages)))
     }
 
     fn placed(&self, pages: u64) {
@@ -241,7 +261,7 @@ impl<'j> RestoreJob<'j> {
                 Pages::create_files(&database).map_err(failed)?;
                 let pages = Pages::open(&database).map_err(failed)?;
                 let redo = facts.first;
-                Ok(Target { facts, progress, redo, database, pages, is_new: true, told })
+                Ok(Target { facts, progress, redo, database, pages, waiting: None, told })
             }
             (kind, Some(existing)) => {
                 let generated = existing
@@ -254,11 +274,25 @@ impl<'j> RestoreJob<'j> {
                     DatabaseState::Restoring(old) | DatabaseState::Standby(old) => old.redo,
                     _ => facts.first,
                 };
-                let database = existing.clone();
+                let database = grown(existing.clone(), head);
                 let pages = Pages::open(&database).map_err(failed)?;
-                Ok(Target { facts, progress, redo, database, pages, is_new: false, told })
+                let waiting = self.beside(database.clone());
+                Pages::create_files(&waiting).map_err(failed)?;
+                let waiting = Some(Pages::open(&waiting).map_err(failed)?);
+                Ok(Target { facts, progress, redo, database, pages, waiting, told })
             }
         }
+    }
+
+    /// A database whose files take the pages for `database` until all have come.
+    fn beside(&self, mut database: Database) -> Database {
+        let run = Uuid::new_v4().simple().to_string();
+        for file in &mut database.files {
+            if let Content::Stored(path) = &mut file.content {
+                path.set_file_name(format!("{run}-{}.waiting", file.id));
+            }
+        }
+        database
     }
 
     /// The database that a full backup describes, with files of its own.
@@ -335,6 +369,10 @@ impl<'j> RestoreJob<'j> {
         }
         extents.sort_unstable();
         extents.dedup();
+        let failed = |error| self.context.storage_failed(&error);
+        if let Some(waiting) = &target.waiting {
+            waiting.copy_extents(&extents, &target.pages).map_err(failed)?;
+        }
         if target.facts.kind == SetKind::Differential {
             let lsn = target.facts.checkpoint;
             // The first extent is in every differential backup, changed or not: it has the maps,
@@ -358,10 +396,7 @@ impl<'j> RestoreJob<'j> {
             .map(|record| (record.page_id(), PageChange { seed: record.seed, lsn: record.lsn }))
             .filter(|(id, _)| in_file(&database, *id))
             .collect();
-        target
-            .pages
-            .write_changes(&changes)
-            .map_err(|error| self.context.storage_failed(&error))?;
+        target.pages.write_changes(&changes).map_err(failed)?;
         database.apply(&changes);
         if foreign {
             let text = "The log in this backup set was written by a real server. Its records were \
@@ -406,19 +441,28 @@ impl<'j> RestoreJob<'j> {
             });
             Ok(())
         })?;
-        if let (true, Some(existing)) = (target.is_new, &self.existing) {
+        if let (None, Some(existing)) = (&target.waiting, &self.existing) {
             remove_files(existing);
         }
+        target.remove(true);
         Ok(())
     }
 
     /// Removes what a failed restore has made.
     fn give_up(&self) {
-        if let Some(target) = self.target.get()
-            && target.is_new
-        {
-            remove_files(&target.database);
+        if let Some(target) = self.target.get() {
+            target.remove(false);
         }
+    }
+
+    /// 18267 or 18268.
+    fn log_success(&self) {
+        let Some(Target { database, facts, .. }) = self.target.get() else { return };
+        let words = LogWords::new(database, facts, &self.plan.devices);
+        let LogWords { name, date, time, first, last, count, list } = &words;
+        let number = if facts.kind == SetKind::Log { 18268 } else { 18267 };
+        let message = Message::new(number, &[name, date, time, first, last, count, list]);
+        self.context.instance.log("Backup", message);
     }
 
     /// 4035 for each file.
@@ -431,6 +475,17 @@ impl<'j> RestoreJob<'j> {
         };
         counts.iter().filter_map(message).collect()
     }
+}
+
+/// The database with its files as large as they were when the set was made.
+fn grown(mut database: Database, head: &Head) -> Database {
+    for described in head.configuration.files() {
+        let same = |file: &&mut DatabaseFile| u32::from(file.id) == described.get(Sfin::FILE_ID);
+        if let Some(file) = database.files.iter_mut().find(same) {
+            file.size = file.size.max(described.get(Sfin::FILE_SIZE));
+        }
+    }
+    database
 }
 
 fn in_file(database: &Database, id: PageId) -> bool {

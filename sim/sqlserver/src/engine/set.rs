@@ -9,6 +9,7 @@ use uuid::Uuid;
 use vdi_protocol::Profile;
 
 use super::facts::media_date;
+use super::password;
 use crate::catalogue::{BackupFacts, Database, FileKind, RecoveryModel, SetKind};
 use crate::session::BackupPlan;
 
@@ -56,7 +57,7 @@ impl SetWriter<'_> {
             block_size: self.block_size,
             name: &text(&plan.media_name),
             description: &text(&plan.media_description),
-            password: None,
+            password: plan.transfer.media_password.as_deref().map(password::hash),
             date,
         })?;
         let differential = self.facts.kind == SetKind::Differential;
@@ -66,6 +67,7 @@ impl SetWriter<'_> {
             backup_set: self.facts.set,
             name: &text(&plan.name),
             description: &text(&plan.description),
+            password: plan.transfer.password.as_deref().map(password::hash),
             user: self.user,
             date,
             time_zone: Sset::UNKNOWN_ZONE,

@@ -51,6 +51,10 @@ pub struct TransferPlan {
     pub continue_after_error: bool,
     /// SNAPSHOT.
     pub snapshot: bool,
+    /// PASSWORD: of the backup set.
+    pub password: Option<String>,
+    /// MEDIAPASSWORD.
+    pub media_password: Option<String>,
 }
 
 /// A BACKUP.
@@ -286,6 +290,8 @@ impl Session {
             checksum: find(options, Checksum).is_some(),
             continue_after_error: find(options, ContinueAfterError).is_some(),
             snapshot,
+            password: self.text_option(options, Password)?,
+            media_password: self.text_option(options, MediaPassword)?,
         })
     }
 

@@ -166,7 +166,7 @@ impl Session {
 
     /// What ends the transfer from another thread, from now on until it has ended.
     pub fn abort_handle(&self) -> AbortHandle {
-        AbortHandle::new(&self.run.set)
+        AbortHandle::new(&self.run.set, &self.run.cancelled)
     }
 
     /// Sends each source to its device.

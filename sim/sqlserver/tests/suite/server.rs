@@ -58,7 +58,7 @@ impl Fixture {
         Pages::open(catalogue.database(database).unwrap()).unwrap().digest().unwrap()
     }
 
-    fn backup_file(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn backup_file(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join("backup").join(name)
     }
 }
@@ -232,6 +232,15 @@ fn a_chain_restores_to_the_same_pages(#[case] stripes: usize) {
     assert_eq!(server.digest("copy"), digests[3]);
     server.succeed(&restore("LOG", "log3", "RECOVERY"));
     assert_eq!(server.digest("copy"), digests[4]);
+    let number = |place: usize| {
+        let entries = server.log.entries();
+        entries[entries.len() - place].message.number
+    };
+    // The last restored, and the ones before; refused ones are not restored.
+    assert_eq!((number(1), number(2)), (18268, 18268));
+    let restored =
+        server.log.entries().iter().filter(|entry| entry.message.number == 18267).count();
+    assert_eq!(restored, 2, "full and differential");
     server.succeed("USE copy");
     server.succeed("USE master");
     assert_eq!(server.errors(&restore("LOG", "log3", "RECOVERY")), [3117, 3013]);
@@ -361,4 +370,43 @@ fn a_restore_stops_at_a_time_and_the_tail_is_kept() {
         server.succeed(&format!("RESTORE LOG pubs FROM DISK='l' WITH STOPAT='{time}'"));
         assert_eq!(server.digest("pubs"), expected, "{time}");
     }
+}
+
+// Catches: a password that any other opens, or that its own does not; one of the two not checked; a
+// database lost to somebody without the password.
+#[test]
+fn passwords_are_asked_for() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='both' WITH MEDIAPASSWORD='m', PASSWORD='p'");
+    let before = server.digest("pubs");
+    for with in
+        ["REPLACE", "REPLACE, MEDIAPASSWORD='m'", "REPLACE, MEDIAPASSWORD='M', PASSWORD='p'"]
+    {
+        let batch = format!("RESTORE DATABASE pubs FROM DISK='both' WITH {with}");
+        assert_eq!(server.errors(&batch), [3279, 3013], "{with}");
+    }
+    assert_eq!(server.errors("RESTORE HEADERONLY FROM DISK='both'"), [3279, 3013]);
+    assert_eq!(server.digest("pubs"), before);
+    let with = "MEDIAPASSWORD='m', PASSWORD='p'";
+    let verify = format!("RESTORE VERIFYONLY FROM DISK='both' WITH {with}");
+    assert_eq!(server.errors(&verify), [3262]);
+    server.succeed(&format!("RESTORE DATABASE twin FROM DISK='both' WITH {with}"));
+    assert_eq!(server.digest("twin"), before);
+}
+
+// Catches: log written after a restore to a point in time that is read back as something else.
+#[test]
+fn a_chain_goes_on_after_a_restore_to_a_point_in_time() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='full'");
+    server.succeed("EXEC vdisim.change pubs, 30, 1; BACKUP LOG pubs TO DISK='log1'");
+    for (what, file, end) in
+        [("DATABASE", "full", "NORECOVERY"), ("LOG", "log1", "STOPAT='2000-01-01', RECOVERY")]
+    {
+        server.succeed(&format!("RESTORE {what} copy FROM DISK='{file}' WITH {end}"));
+    }
+    server.succeed("EXEC vdisim.change copy, 30, 2; BACKUP LOG copy TO DISK='log2'");
+    server.succeed("RESTORE DATABASE twin FROM DISK='full' WITH NORECOVERY");
+    server.succeed("RESTORE LOG twin FROM DISK='log2'");
+    assert_eq!(server.digest("twin"), server.digest("copy"));
 }
