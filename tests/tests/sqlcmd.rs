@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use vdisim_tests::{Ended, Running, Scene, golden};
@@ -36,12 +38,18 @@ impl Installed {
         self.scene.run(self.command("sqlcmd", words))
     }
 
-    /// Starts the reference client and waits for its set.
-    fn client(&self, operation: &str) -> Running {
-        let mut command = self.scene.vdisim(&format!("client {operation} --set s --file"));
-        command.arg(self.scene.path("stored"));
+    /// Starts the reference client; its Create has returned when this does.
+    fn client(&self, line: &str) -> Running {
+        let trace = self.scene.path("trace");
+        let _ = fs::remove_file(&trace);
+        let mut command = self.scene.vdisim(&format!("client {line} --set s --file"));
+        command.arg(self.scene.path("stored")).env("VDISIM_TRACE", &trace);
         let client = self.scene.start(command);
-        self.scene.await_object("Host_s_");
+        let end = Instant::now() + Duration::from_secs(60);
+        while !fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("\"call\":\"Create\"")) {
+            assert!(Instant::now() < end, "the client creates no set");
+            thread::sleep(Duration::from_millis(2));
+        }
         client
     }
 }
@@ -229,7 +237,7 @@ fn a_backup_is_cancelled(
     if interrupts {
         sqlcmd.await_line("begins");
         // Nothing tells from outside that the next statement has begun.
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        thread::sleep(Duration::from_millis(500));
         signal(&sqlcmd, Signal::SIGINT);
     }
     sqlcmd.wait().expect(1).says(says).says("Msg 3013");
@@ -245,10 +253,7 @@ fn a_backup_is_cancelled(
 #[test]
 fn two_processes_are_one_server() {
     let installed = Installed::new();
-    let mut command = installed.scene.vdisim("client backup --set s --stall-at received:40 --file");
-    command.arg(installed.scene.path("stored"));
-    let client = installed.scene.start(command);
-    installed.scene.await_object("Host_s_");
+    let client = installed.client("backup --stall-at received:40");
     let query = "BACKUP DATABASE AdventureWorks TO VIRTUAL_DEVICE = 's' WITH STATS = 5, \
                  MAXTRANSFERSIZE = 1048576, BUFFERCOUNT = 2";
     let mut first = installed.scene.start(installed.command("sqlcmd", &["-b", "-Q", query]));
