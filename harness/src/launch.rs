@@ -7,6 +7,9 @@ use std::process::Command;
 /// Where the dynamic linker looks first.
 const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 
+/// Where programs are looked for.
+const PATH: &str = "PATH";
+
 /// The file name under which clients look for the library.
 pub const LIBRARY_NAME: &str = "libsqlvdi.so";
 
@@ -21,6 +24,8 @@ pub struct Launch {
     pub backend: Option<String>,
     /// VDISIM_TRACE.
     pub trace: Option<PathBuf>,
+    /// The folder with the commands that stand in for SQL Server's.
+    pub shims: Option<PathBuf>,
 }
 
 /// A drop-in that the dynamic linker cannot find by its name.
@@ -35,7 +40,7 @@ pub struct WrongName(PathBuf);
 impl Launch {
     /// The drop-in with our own namespace and backend.
     pub fn new(drop_in: PathBuf) -> Launch {
-        Launch { drop_in, namespace: None, backend: None, trace: None }
+        Launch { drop_in, namespace: None, backend: None, trace: None, shims: None }
     }
 
     /// Puts the environment in place for `command`.
@@ -50,6 +55,9 @@ impl Launch {
         }
         if let Some(backend) = &self.backend {
             command.env("VDISIM_BACKEND", backend);
+        }
+        if let Some(shims) = &self.shims {
+            command.env(PATH, in_front(shims, std::env::var_os(PATH)));
         }
         if let Some(trace) = &self.trace {
             command.env("VDISIM_TRACE", trace);

@@ -6,11 +6,13 @@ mod database;
 mod doctor;
 mod explain;
 mod line;
+mod mtf;
 mod output;
 mod restore;
 mod run;
 mod serve;
 mod shim;
+mod sql;
 mod statement;
 mod test;
 

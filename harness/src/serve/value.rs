@@ -24,7 +24,7 @@ const TICKS: i128 = 300;
 const NANOSECONDS: i128 = 1_000_000_000;
 
 /// How a column of this type is declared.
-pub(super) fn column_type(data_type: DataType) -> ColumnType {
+pub(crate) fn column_type(data_type: DataType) -> ColumnType {
     match data_type {
         DataType::Bit => ColumnType::Bit,
         DataType::TinyInt => ColumnType::TinyInt,
@@ -48,7 +48,7 @@ pub(super) fn column_type(data_type: DataType) -> ColumnType {
 }
 
 /// A value of a column of this type.
-pub(super) fn sent(value: &Value, column: ColumnType) -> tds::Value {
+pub(crate) fn sent(value: &Value, column: ColumnType) -> tds::Value {
     let is_decimal = matches!(column, ColumnType::Decimal { .. });
     if let (true, Some(unscaled)) = (is_decimal, value.integer()) {
         return tds::Value::Decimal { unscaled, scale: 0 };

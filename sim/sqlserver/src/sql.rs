@@ -56,4 +56,4 @@ pub use expression::{
 pub use option::{OptionName, OptionValue, WithOption};
 pub use parse_batch::{ParseOptions, parse};
 pub use parse_execute::parse_declarations;
-pub use script::{ScriptBatch, split_script};
+pub use script::{Inside, ScriptBatch, split_script};

@@ -1,12 +1,15 @@
 //! The catalogue on disk, shared by all servers of a data folder.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::database::{Content, Database};
 use super::default::default_databases;
@@ -119,11 +122,19 @@ pub struct Server {
     reserved: Mutex<HashSet<String>>,
 }
 
-/// The sole right to back up or restore the pages of a database, until it is dropped.
+/// How often the lock of a database is tried, and how long after each other: whoever only asks for it
+/// holds it for the blink of an eye.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// The sole right to back up or restore the pages of a database, until it is dropped or its process
+/// ends.
 #[derive(Debug)]
 pub struct Reservation<'s> {
     server: &'s Server,
     name: String,
+    /// Locked against other processes.
+    _lock: File,
 }
 
 impl Drop for Reservation<'_> {
@@ -170,16 +181,43 @@ impl Server {
         &self.folder
     }
 
-    /// Takes the sole right to a database; none if another statement of this process has it.
+    /// Takes the sole right to a database; none if another statement has it, of this process or
+    /// another one.
     pub fn reserve(&self, name: &str) -> Option<Reservation<'_>> {
         let name = name.to_lowercase();
-        let is_new = self.reserved().insert(name.clone());
-        is_new.then_some(Reservation { server: self, name })
+        if !self.reserved().insert(name.clone()) {
+            return None;
+        }
+        match self.lock(&name) {
+            Some(lock) => Some(Reservation { server: self, name, _lock: lock }),
+            None => {
+                self.reserved().remove(&name);
+                None
+            }
+        }
+    }
+
+    /// Locks a database against other processes; the file's end ends the lock.
+    fn lock(&self, name: &str) -> Option<File> {
+        let folder = self.folder.join("locks");
+        let digest: String =
+            Sha256::digest(name)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        fs::create_dir_all(&folder).ok()?;
+        let file = File::create(folder.join(digest)).ok()?;
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Some(file),
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(_)) => return None,
+            }
+        }
+        None
     }
 
     /// Whether somebody has the sole right to a database.
     pub fn is_reserved(&self, name: &str) -> bool {
-        self.reserved().contains(&name.to_lowercase())
+        let name = name.to_lowercase();
+        self.reserved().contains(&name) || self.lock(&name).is_none()
     }
 
     fn reserved(&self) -> MutexGuard<'_, HashSet<String>> {
