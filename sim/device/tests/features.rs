@@ -50,7 +50,7 @@ fn configured(environment: &Environment, name: &[u8], client: &ClientSet) -> Ser
 /// Catches: a name that is cut, folded to lower case, taken as a path or as a pattern, or that can't be
 /// opened by the server under the same bytes.
 #[rstest]
-fn names_of_every_kind(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn names_of_every_kind(#[values(Backend::platform_default(), Backend::Portable)] backend: Backend) {
     watched(move || {
         let environment = environment(backend);
         let long = |c: char| c.to_string().repeat(10_000).into_bytes();
@@ -114,7 +114,7 @@ fn names_of_every_kind(#[values(Backend::Posix, Backend::Portable)] backend: Bac
 /// Catches: device names that are cut at a word's end, found by prefix, or compared without their case.
 #[rstest]
 fn device_names_are_found_by_all_their_bytes(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
 ) {
     watched(move || {
         let environment = environment(backend);
@@ -153,7 +153,7 @@ fn device_names_are_found_by_all_their_bytes(
 /// server's answered with the client's code.
 #[rstest]
 fn configurations_at_and_beyond_their_limits(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
 ) {
     watched(move || {
         let environment = environment(backend);
@@ -231,7 +231,7 @@ fn configurations_at_and_beyond_their_limits(
 /// configured more modestly afterwards, a half-made segment left behind.
 #[rstest]
 fn too_many_buffers_can_be_asked_for_again(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
 ) {
     watched(move || {
         let environment = environment(backend);
@@ -273,12 +273,12 @@ fn too_many_buffers_can_be_asked_for_again(
 /// that reaches into another buffer's data, is not mapped in the client, or is not kept.
 #[rstest]
 fn prefix_zones_and_alignments(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(0, 1, 100, 4096, 65536)] prefix_zone_size: u32,
     #[values(0, 1024, 65536)] alignment: u32,
 ) {
     // The portable backend maps at pages and says so; see below.
-    let possible = backend == Backend::Posix || alignment <= 4096;
+    let possible = backend == Backend::platform_default() || alignment <= 4096;
     watched(move || {
         let config = VdConfig { prefix_zone_size, alignment, ..client_config(1) };
         if !possible {
@@ -356,7 +356,9 @@ fn leave(pair: Pair) {
 /// Catches: handles that are guessed, foreign, stale or bent and lead somewhere; a handle that changes;
 /// two live sets with one tag; a lookup that answers another code than the state asks for.
 #[rstest]
-fn handles_of_every_kind(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn handles_of_every_kind(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let environment = environment(backend);
         let client = ClientSet::new(environment.clone());
@@ -436,7 +438,9 @@ fn handles_of_every_kind(#[values(Backend::Posix, Backend::Portable)] backend: B
 
 /// Catches: two live sets with one tag, also when they are made at the same moment.
 #[rstest]
-fn tags_of_live_sets_differ(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn tags_of_live_sets_differ(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let environment = environment(backend);
         let barrier = Arc::new(Barrier::new(24));
@@ -467,7 +471,9 @@ fn tags_of_live_sets_differ(#[values(Backend::Posix, Backend::Portable)] backend
 
 /// Catches: a byte count beyond the command's that reaches the server as bytes, or is lost as a claim.
 #[rstest]
-fn more_bytes_than_asked_for(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn more_bytes_than_asked_for(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let pair = Pair::new(backend, client_config(1), 1);
         for (claimed, bytes) in
@@ -506,7 +512,9 @@ fn more_bytes_than_asked_for(#[values(Backend::Posix, Backend::Portable)] backen
 /// Catches: two threads that get one command, a thread that Close leaves asleep, completions that only
 /// the thread may send which took the command.
 #[rstest]
-fn many_threads_on_one_device(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn many_threads_on_one_device(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let pair = Pair::new(backend, client_config(1), 1);
         let agent = pair.agent();
@@ -580,7 +588,7 @@ fn many_threads_on_one_device(#[values(Backend::Posix, Backend::Portable)] backe
 /// interval, is not restarted by a completion, or blames nobody.
 #[rstest]
 fn the_server_time_out(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(false, true)] short_waits: bool,
 ) {
     watched(move || {
@@ -634,7 +642,9 @@ fn the_server_time_out(
 /// Catches: a set whose Close aborts although the server had closed the devices, or does not although
 /// the server needs it; a secondary's Close that ends its siblings.
 #[rstest]
-fn closes_of_every_kind(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn closes_of_every_kind(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         // A secondary that has seen VD_E_CLOSE leaves while the rest goes on.
         let pair = Pair::new(backend, client_config(2), 1);
@@ -683,7 +693,7 @@ fn closes_of_every_kind(#[values(Backend::Posix, Backend::Portable)] backend: Ba
 /// Catches: a server that waits for ever for answers which a client that has closed will never give.
 #[rstest]
 fn a_close_that_owes_answers(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(0, 1)] taken: usize,
 ) {
     watched(move || {
@@ -709,7 +719,7 @@ fn a_close_that_owes_answers(
 /// shared memory that stays mapped and named for the buffers of such commands.
 #[rstest]
 fn the_servers_close_completes_what_is_open(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(false, true)] devices_closed: bool,
 ) {
     watched(move || {
@@ -734,7 +744,9 @@ fn the_servers_close_completes_what_is_open(
 
 /// Catches: a race in which both or neither create, an object that cannot create again after Close.
 #[rstest]
-fn creates_racing_for_a_name(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn creates_racing_for_a_name(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let environment = environment(backend);
         let clients: Vec<_> =
@@ -769,7 +781,9 @@ fn creates_racing_for_a_name(#[values(Backend::Posix, Backend::Portable)] backen
 
 /// Catches: a second server that gets a set which another one serves.
 #[rstest]
-fn a_set_has_one_server(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn a_set_has_one_server(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let environment = environment(backend);
         let client = ClientSet::new(environment.clone());
@@ -796,7 +810,7 @@ fn a_set_has_one_server(#[values(Backend::Posix, Backend::Portable)] backend: Ba
 /// Catches: a time-out that is not kept when the agent slept without a clock as the command came.
 #[rstest]
 fn the_server_time_out_of_a_client_that_never_answers(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
 ) {
     watched(move || {
         let pair = Pair::new(backend, VdConfig { server_time_out: 40, ..client_config(1) }, 1);
@@ -819,7 +833,9 @@ fn the_server_time_out_of_a_client_that_never_answers(
 /// Catches: threads that wait for ever because a leader left and nobody took over. (Hand-overs that
 /// cost a follower its second of patience now and then are beyond what a test without a clock can tell.)
 #[rstest]
-fn leadership_is_never_lost(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn leadership_is_never_lost(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         for _ in 0..50 {
             let pair = Pair::new(backend, client_config(3), 1);
@@ -852,7 +868,9 @@ fn leadership_is_never_lost(#[values(Backend::Posix, Backend::Portable)] backend
 /// Catches: an object of another version that is used, removed or hidden instead of reported with both
 /// numbers.
 #[rstest]
-fn another_layout_version(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn another_layout_version(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let environment = environment(backend);
         let client = ClientSet::new(environment.clone());
@@ -882,7 +900,9 @@ fn another_layout_version(#[values(Backend::Posix, Backend::Portable)] backend: 
 
 /// Catches: something else under a set's name that is used, or that brings the process down.
 #[rstest]
-fn an_object_that_is_no_set(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn an_object_that_is_no_set(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let environment = environment(backend);
         let object =

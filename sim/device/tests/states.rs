@@ -277,7 +277,9 @@ fn client_fixture(backend: Backend, state: State) -> Fixture {
 /// Catches: a call allowed in a state where the table refuses it or the other way round, another code,
 /// a state that does not change or changes where it should not.
 #[rstest]
-fn the_client_keeps_its_table(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn the_client_keeps_its_table(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         for call in ClientCall::ALL {
             for state in State::ALL {
@@ -414,7 +416,9 @@ fn needs_a_full_machine(condition: Condition) -> bool {
 
 /// Catches: a condition that has another code than the table says, or is not looked at.
 #[rstest]
-fn the_client_keeps_its_exceptions(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn the_client_keeps_its_exceptions(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         for call in ClientCall::ALL {
             for state in State::ALL {
@@ -511,7 +515,9 @@ fn call_server(fixture: &mut Fixture, call: ServerCall, state: State) -> Option<
 
 /// Catches: as for the client; an abort that hides the code of a call which the table refuses anyway.
 #[rstest]
-fn the_server_keeps_its_table(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn the_server_keeps_its_table(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         for call in ServerCall::ALL {
             for state in State::ALL {
@@ -645,7 +651,9 @@ fn except_server(
 
 /// Catches: as for the client's exceptions.
 #[rstest]
-fn the_server_keeps_its_exceptions(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn the_server_keeps_its_exceptions(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         for call in ServerCall::ALL {
             for state in State::ALL {

@@ -144,7 +144,7 @@ impl Object {
         let mut memory =
             ShmemConf::new().os_id(os_id(&listed(name)?)).open().map_err(|error| match error {
                 // Named and without a size yet.
-                ShmemError::MapOpenFailed(errno) if errno as i32 == EINVAL => not_ready(),
+                ShmemError::MapOpenFailed(errno) if errno as i32 == memory::EMPTY => not_ready(),
                 error => os_error("shm_open", name, error),
             })?;
         memory.set_owner(false);
@@ -297,6 +297,12 @@ mod memory {
     use super::{ObjectName, RegionError, denied};
     use crate::portable::registry::{Entry, os_name};
 
+    /// The system's number for a mapping of no bytes, which an object is before it has a size.
+    pub(super) const EMPTY: i32 = libc::EINVAL;
+    pub(super) const ABSENT: i32 = libc::ENOENT;
+    pub(super) const DENIED: i32 = libc::EACCES;
+    pub(super) const FULL: i32 = libc::ENOSPC;
+
     /// The name that the crate wants.
     pub(super) fn os_id(entry: &Entry) -> String {
         format!("/{}", os_name(&entry.name))
@@ -331,9 +337,17 @@ mod memory {
     //! generation, and the registry says which is the name's.
 
     use shared_memory::ShmemConf;
+    use windows_sys::Win32::Foundation::{
+        ERROR_ACCESS_DENIED, ERROR_DISK_FULL, ERROR_FILE_INVALID, ERROR_FILE_NOT_FOUND,
+    };
 
     use super::{ObjectName, RegionError};
     use crate::portable::registry::{self, Entry, os_name};
+
+    pub(super) const EMPTY: i32 = ERROR_FILE_INVALID.cast_signed();
+    pub(super) const ABSENT: i32 = ERROR_FILE_NOT_FOUND.cast_signed();
+    pub(super) const DENIED: i32 = ERROR_ACCESS_DENIED.cast_signed();
+    pub(super) const FULL: i32 = ERROR_DISK_FULL.cast_signed();
 
     pub(super) fn os_id(entry: &Entry) -> String {
         format!("{}-{:016x}", os_name(&entry.name), entry.generation)
@@ -360,24 +374,18 @@ mod memory {
 
 use memory::{is_there, listed, os_id};
 
-/// The same number on every Unix, and one that Windows does not use for a missing mapping.
-const EINVAL: i32 = 22;
-const ENOENT: i32 = 2;
-const EACCES: i32 = 13;
-const ENOSPC: i32 = 28;
-
 fn os_error(call: &'static str, name: &ObjectName, error: ShmemError) -> RegionError {
     let object = name.to_string();
     let errno = match error {
         ShmemError::MapCreateFailed(errno)
         | ShmemError::MapOpenFailed(errno)
         | ShmemError::UnknownOsError(errno) => errno as i32,
-        _ => EINVAL,
+        _ => memory::EMPTY,
     };
     match errno {
-        ENOENT => RegionError::NotFound { object },
-        EACCES => denied("open", name),
-        ENOSPC => RegionError::NoSpace {
+        memory::ABSENT => RegionError::NotFound { object },
+        memory::DENIED => denied("open", name),
+        memory::FULL => RegionError::NoSpace {
             object,
             wanted: 0,
             free: None,
@@ -395,7 +403,7 @@ fn denied(action: &'static str, name: &ObjectName) -> RegionError {
         owner: None,
         remedy: "run as the user that made it; the portable backend cannot share it with others"
             .to_owned(),
-        errno: EACCES,
+        errno: memory::DENIED,
     }
 }
 
