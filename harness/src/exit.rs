@@ -28,12 +28,30 @@ impl From<Exit> for ExitCode {
     }
 }
 
+impl From<Fate> for Exit {
+    fn from(fate: Fate) -> Exit {
+        match fate {
+            Fate::Usage => Exit::Usage,
+            Fate::Environment => Exit::Environment,
+            Fate::Failed => Exit::Failed,
+        }
+    }
+}
+
 /// Why a command ends with something else than success.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// A BACKUP or RESTORE failed.
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// A statement of T-SQL failed.
+    #[error("{cause}")]
+    Statement {
+        /// Who has to act on it.
+        exit: Exit,
+        /// What really happened.
+        cause: String,
+    },
     /// The command line makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -60,11 +78,8 @@ impl Failure {
     /// The exit code that belongs to it.
     pub fn exit(&self) -> Exit {
         match self {
-            Failure::Transfer(error) => match error.cause.fate() {
-                Fate::Usage => Exit::Usage,
-                Fate::Environment => Exit::Environment,
-                Fate::Failed => Exit::Failed,
-            },
+            Failure::Transfer(error) => error.cause.fate().into(),
+            Failure::Statement { exit, .. } => *exit,
             Failure::Usage(_) => Exit::Usage,
             Failure::Environment(_) => Exit::Environment,
             Failure::Failed(_) | Failure::Output(_) => Exit::Failed,

@@ -8,6 +8,7 @@ pub mod client;
 pub mod command;
 pub mod doctor;
 pub mod exit;
+pub mod instance;
 pub mod launch;
 pub mod process;
 pub mod progress;

@@ -36,6 +36,11 @@ impl Progress {
         Progress { bar }
     }
 
+    /// Takes the bar off the screen while `print` prints.
+    pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
+    }
+
     /// Takes the bar off the screen.
     pub fn clear(&self) {
         self.bar.finish_and_clear();

@@ -70,6 +70,7 @@ impl Scene {
     pub fn place(&self, command: &mut Command) {
         command
             .env("VDISIM_NAMESPACE", &self.namespace)
+            .env("XDG_DATA_HOME", self.folder.path())
             .env("VDISIM_SQLVDI", artefacts::drop_in())
             .stdin(Stdio::null());
     }

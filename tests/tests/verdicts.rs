@@ -53,9 +53,10 @@ fn a_raw_restore_tells_the_digest() {
 
 // Catches: exit codes and messages that do not tell who has to act.
 #[rstest]
-#[case("backup --set s --database db", 2, "--from FILE")]
+#[case("backup --set s --database nothing", 1, "Msg 911")]
 #[case("backup --set s", 2, "--from")]
-#[case("restore --set s", 2, "--raw")]
+#[case("restore --set s --wait 0.05", 1, "No client created the set 's'")]
+#[case("restore --set s --raw --database db", 2, "--raw")]
 #[case("backup --set s --device t --size 1", 2, "must have the set's name 's'")]
 #[case("backup --set s --device s t t --size 1", 2, "'t' is named twice")]
 #[case("backup --set s --device s t u --from /dev/null /dev/null", 2, "2 files for 3 devices")]

@@ -8,6 +8,7 @@ use fake_sqlserver::transfer::{FileSource, SeededBytes, SeededSource, Source, So
 use serde_json::json;
 use vdi_protocol::Direction;
 
+use super::database::{self, Work};
 use super::statement::{Options, file_per_device, presets_help};
 use crate::exit::Failure;
 use crate::progress::Progress;
@@ -29,24 +30,22 @@ pub(super) struct Arguments {
     /// Which bytes --size makes
     #[arg(long, value_name = "N", default_value_t = 0, requires = "size")]
     seed: u64,
-    /// Back up a database
+    /// Back up a database of the namespace's server: a synthetic one such as AdventureWorks, or one
+    /// that was restored
     #[arg(long, value_name = "NAME", group = "what")]
     database: Option<String>,
 }
 
 pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
-    if let Some(database) = &arguments.database {
-        return Err(Failure::Usage(format!(
-            "this version keeps no databases, so '{database}' cannot be backed up; send a file \
-             with --from FILE or made-up bytes with --size BYTES."
-        )));
+    if let Some(name) = &arguments.database {
+        return database::execute(&arguments.options, Work::Backup(name));
     }
     // What the command line alone shows to be wrong is said before anybody waits.
     let known = arguments.options.device_count();
     let early = known.map(|devices| sources(arguments, devices)).transpose()?;
     let total = early.as_ref().and_then(|sources| sources.iter().map(|s| s.total()).sum());
     let progress = Arc::new(Progress::new(total));
-    let session = arguments.options.attach(Direction::Backup, &progress)?;
+    let session = arguments.options.attach(Direction::Backup, vec![progress.clone()])?;
     let mut sources = match early {
         Some(sources) => sources,
         None => sources(arguments, session.devices().len())?,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{backup, client, doctor, explain, output, restore, run, shim, test};
+use super::{backup, client, doctor, explain, output, restore, run, serve, shim, test};
 use crate::exit::{Exit, Failure};
 
 /// Plays SQL Server for clients of its Virtual Device Interface (VDI).
@@ -30,6 +30,8 @@ enum Command {
     Client(client::Arguments),
     /// Start a client with the drop-in and our namespace in place
     Run(run::Arguments),
+    /// The fake SQL Server on a TCP port: real SQL clients log in and run BACKUP and RESTORE
+    Serve(serve::Arguments),
     /// Look at shared memory, permissions, leftovers, the drop-in and a client's executable
     Doctor(doctor::Arguments),
     /// Say what a code means, what usually lies behind it and what to do
@@ -66,6 +68,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Restore(arguments) => restore::execute(&arguments),
         Command::Client(arguments) => client::execute(&arguments),
         Command::Run(arguments) => run::execute(&arguments),
+        Command::Serve(arguments) => serve::execute(&arguments),
         Command::Doctor(arguments) => doctor::execute(&arguments),
         Command::Explain(arguments) => explain::execute(&arguments),
         Command::Shim(action) => shim::execute(&action),

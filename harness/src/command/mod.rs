@@ -2,12 +2,14 @@
 
 mod backup;
 mod client;
+mod database;
 mod doctor;
 mod explain;
 mod line;
 mod output;
 mod restore;
 mod run;
+mod serve;
 mod shim;
 mod statement;
 mod test;

@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use vdi_device::encode_name;
 use vdi_protocol::Direction;
 
+use super::database::{self, Work};
 use super::output;
 use super::statement::{Options, file_per_device, presets_help};
 use crate::exit::Failure;
 use crate::progress::Progress;
 
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("what").required(true).multiple(true), after_help = presets_help())]
+#[command(group = ArgGroup::new("what").multiple(true), after_help = presets_help())]
 pub(super) struct Arguments {
     #[command(flatten)]
     options: Options,
@@ -33,9 +34,20 @@ pub(super) struct Arguments {
     /// Compare with so many bytes made from --seed on each device, as `backup --size` sends them
     #[arg(long, value_name = "BYTES", group = "what", conflicts_with_all = ["compare", "into"])]
     size: Option<u64>,
+    /// Restore a database of the namespace's server, in the place of one of the same name; without
+    /// this and the options above the stream is only checked, as RESTORE VERIFYONLY does
+    #[arg(long, value_name = "NAME", conflicts_with = "what")]
+    database: Option<String>,
     /// Which bytes --size makes
     #[arg(long, value_name = "N", default_value_t = 0, requires = "size")]
     seed: u64,
+}
+
+impl Arguments {
+    /// Whether the stream is taken as bytes, whatever they mean.
+    fn wants_bytes(&self) -> bool {
+        self.raw || !self.compare.is_empty() || self.into.is_some() || self.size.is_some()
+    }
 }
 
 /// What becomes of a device's stream.
@@ -66,6 +78,12 @@ impl Target {
 }
 
 pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(name) = &arguments.database {
+        return database::execute(&arguments.options, Work::Restore(name));
+    }
+    if !arguments.wants_bytes() {
+        return database::execute(&arguments.options, Work::Verify);
+    }
     let known = arguments.options.device_count();
     // Files are made only once there are streams for them; what is compared with is opened before
     // anybody waits.
@@ -77,7 +95,7 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
         targets.iter_mut().map(|target| target.sink().total()).sum::<Option<u64>>()
     });
     let progress = Arc::new(Progress::new(total));
-    let session = arguments.options.attach(Direction::Restore, &progress)?;
+    let session = arguments.options.attach(Direction::Restore, vec![progress.clone()])?;
     let mut targets = match (early, &arguments.into) {
         (Some(targets), _) => targets,
         (None, Some(folder)) => files(folder, session.devices())?,

@@ -16,7 +16,7 @@ use vdi_protocol::{Direction, Profile};
 
 use super::output;
 use crate::exit::Failure;
-use crate::progress::{Everybody, Progress};
+use crate::progress::Everybody;
 use crate::trace::Trace;
 
 /// The presets of `--fault`, for the end of the help.
@@ -55,7 +55,7 @@ pub(super) struct Options {
     instance: Option<OsString>,
     /// Which SQL Server to play: sql2008, sql2016, sql2019, sql2019-linux or sql2022
     #[arg(long, value_name = "PROFILE", default_value = "sql2016")]
-    profile: Profile,
+    pub(super) profile: Profile,
     /// How long to wait for a client to create the set
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     wait: Duration,
@@ -98,21 +98,56 @@ impl Options {
         }
     }
 
-    /// Waits for the set; `progress` is told of every transfer.
+    /// The namespace and backend of this process.
+    pub(super) fn environment(&self) -> Result<Environment, Failure> {
+        Environment::from_process().map_err(|error| Failure::Usage(format!("{error}.")))
+    }
+
+    /// The sizes that were given, as options behind others in a WITH clause.
+    pub(super) fn sizes_sql(&self) -> String {
+        let given = [
+            ("BLOCKSIZE", self.blocksize),
+            ("BUFFERCOUNT", self.buffercount),
+            ("MAXTRANSFERSIZE", self.maxtransfersize),
+        ];
+        let option = |(name, size): (&str, Option<u32>)| Some(format!(", {name} = {}", size?));
+        given.into_iter().filter_map(option).collect()
+    }
+
+    /// The device names that the command line gives.
+    pub(super) fn given_devices(&self) -> Vec<Vec<u8>> {
+        let given =
+            if self.devices.is_empty() { std::slice::from_ref(&self.set) } else { &self.devices };
+        given.iter().map(|name| name.as_encoded_bytes().to_vec()).collect()
+    }
+
+    /// Device names as T-SQL can write them.
+    pub(super) fn names_sql(names: &[Vec<u8>]) -> Result<Vec<String>, Failure> {
+        let text = |name: &Vec<u8>| {
+            String::from_utf8(name.clone()).map_err(|_| {
+                Failure::Usage(format!(
+                    "'{}' is no UTF-8, so no statement can name it; give the client's devices \
+                     other names, or send bytes without a database (--from, --size, --raw).",
+                    String::from_utf8_lossy(name)
+                ))
+            })
+        };
+        names.iter().map(text).collect()
+    }
+
+    /// Waits for the set; the observers are told of every transfer.
     pub(super) fn attach(
         &self,
         direction: Direction,
-        progress: &Arc<Progress>,
+        mut observers: Vec<Arc<dyn Observer>>,
     ) -> Result<Session, Failure> {
-        let environment =
-            Environment::from_process().map_err(|error| Failure::Usage(format!("{error}.")))?;
+        let environment = self.environment()?;
         let faults = match &self.fault {
             Some(given) => {
                 FaultPlan::load(given).map_err(|error| Failure::Usage(error.to_string()))?
             }
             None => FaultPlan::default(),
         };
-        let mut observers: Vec<Arc<dyn Observer>> = vec![progress.clone()];
         if let Some(path) = &self.trace {
             let trace = Trace::append(path).map_err(|error| {
                 Failure::Usage(format!("the trace {} cannot be written: {error}.", path.display()))
@@ -178,7 +213,7 @@ impl Options {
     }
 }
 
-fn messages_json(messages: &[Message]) -> Vec<Value> {
+pub(super) fn messages_json(messages: &[Message]) -> Vec<Value> {
     let message = |message: &Message| {
         json!({
             "number": message.number,

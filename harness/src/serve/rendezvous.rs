@@ -36,6 +36,8 @@ pub struct Rendezvous {
     pub user: String,
     /// Its password.
     pub password: String,
+    /// The certificate of its run as PEM; none if it has no TLS.
+    pub certificate: Option<String>,
 }
 
 /// Without the password.
@@ -98,13 +100,14 @@ pub struct Announcement {
 
 impl Rendezvous {
     /// What a server of this process announces that listens on `listens`.
-    pub fn new(listens: SocketAddr, user: &str, password: &str) -> Self {
+    pub fn new(listens: SocketAddr, user: &str, password: &str, certificate: Option<&str>) -> Self {
         Rendezvous {
             version: VERSION,
             address: reachable(listens),
             pid: std::process::id(),
             user: user.to_owned(),
             password: password.to_owned(),
+            certificate: certificate.map(str::to_owned),
         }
     }
 }
@@ -249,7 +252,7 @@ mod tests {
     use super::*;
 
     fn server() -> Rendezvous {
-        Rendezvous::new(SocketAddr::from(([0, 0, 0, 0], 4711)), "sa", "secret")
+        Rendezvous::new(SocketAddr::from(([0, 0, 0, 0], 4711)), "sa", "secret", None)
     }
 
     // Catches: a server found before it listens or after it ended, an address that reaches nobody.

@@ -473,7 +473,8 @@ const SERVER: [(ServerCall, [Entry; 7]); 15] = [
         PROTOCOL, PROTOCOL.decided(NOT_BEGUN), PROTOCOL,
         to(Active).except(ONE_AGENT),
         OK.except(ONE_AGENT).decided("OpenDevice may have made the set active before"),
-        PROTOCOL.decided(ENDED), ABORTED.decided(CUT_ABORT),
+        OK.decided("a thread that comes to its work late finds it done, which is no failure"),
+        ABORTED.decided(CUT_ABORT),
     ]),
     (ServerCall::AllocateBuffer, [
         PROTOCOL, PROTOCOL.decided(NOT_BEGUN), PROTOCOL,

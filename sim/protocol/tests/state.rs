@@ -33,7 +33,7 @@ const SERVER: &str = "
     QueryAvailableBuffers  | P   | P*   | .    | .    | .    | P    | P
     EndConfiguration       | P   | P*   | Ini  | P    | P    | P    | A
     OpenDevice             | P   | P*   | P    | Act  | .*   | P*   | A*
-    ExecuteCompletionAgent | P   | P*   | P    | Act  | .*   | P*   | A*
+    ExecuteCompletionAgent | P   | P*   | P    | Act  | .*   | .*   | A*
     AllocateBuffer         | P   | P*   | P    | .    | .*   | P*   | A*
     FreeBuffer             | P   | P*   | P    | .    | .*   | .*   | .*
     IsSharedBuffer         | P*  | .*   | .*   | .*   | .*   | .*   | .*

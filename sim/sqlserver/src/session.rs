@@ -2,6 +2,8 @@
 
 mod backup_statement;
 mod batch;
+mod call;
+mod cancel;
 mod clock;
 mod evaluate;
 mod functions;
@@ -15,8 +17,10 @@ mod statements;
 mod views;
 
 pub use batch::{Parameter, Session};
-pub use instance::{CancelToken, Instance, Login};
+pub use call::{Argument, Called};
+pub use cancel::CancelToken;
+pub use instance::{Instance, Login};
 pub use plan::{BackupPlan, DevicePlan, RestorePlan, SequenceEnd, TransferPlan};
-pub use reply::{Client, Column, Command, Done, Gone, Reply, TextClient};
+pub use reply::{Client, Column, Command, Done, Gone, Reply, TextClient, TransactionStep};
 
 pub(crate) use clock::now;

@@ -230,7 +230,10 @@ impl Entrance<'_> {
         }
         let failed = || error::login_failed(&login.user);
         let accounts: &Accounts = &self.shared.config.accounts;
-        let sysadmin = accounts.check(&login.user, &login.password).ok_or_else(failed)?;
+        let Some(sysadmin) = accounts.check(&login.user, &login.password) else {
+            self.shared.engine.login_refused(&login.user, self.address);
+            return Err(failed().into());
+        };
         let client = Client {
             user: login.user.clone(),
             sysadmin,

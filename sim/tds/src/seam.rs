@@ -18,6 +18,12 @@ pub trait Engine: Send + Sync {
     /// The messages that refuse it, e.g. 4060 for a database that is not there. 18456, "Login failed for user",
     /// is sent behind them.
     fn log_in(&self, client: &Client) -> Result<Box<dyn Session>, Vec<Message>>;
+
+    /// Learns that a client was refused with 18456 because there is no such login or its password is wrong. Called on
+    /// the connection's thread.
+    fn login_refused(&self, user: &str, address: SocketAddr) {
+        let _ = (user, address);
+    }
 }
 
 /// One client's session. It is used by one thread at a time and dropped when the connection ends, which rolls back

@@ -10,7 +10,7 @@ use vdi_protocol::{CommandCode, CompletionCode};
 use crate::{
     error::{Error, Reason, Timeout},
     lock::lock,
-    server::{buffer::Buffer, crew::Interest, inner::Inner},
+    server::{buffer::Buffer, crew::Interest, inner::Held},
 };
 
 /// Called once for every command that was given to SendCommand, also for one that was refused.
@@ -71,13 +71,13 @@ pub struct Completed {
 /// One opened device.
 #[derive(Debug)]
 pub struct ServerDevice {
-    inner: Arc<Inner>,
+    inner: Arc<Held>,
     index: usize,
     name: Vec<u8>,
 }
 
 impl ServerDevice {
-    pub(crate) fn new(inner: Arc<Inner>, index: usize, name: Vec<u8>) -> Self {
+    pub(crate) fn new(inner: Arc<Held>, index: usize, name: Vec<u8>) -> Self {
         ServerDevice { inner, index, name }
     }
 

@@ -1,8 +1,11 @@
 //! What all server objects of one set share.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+use std::{
+    ops::Deref,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
 };
 
 use vdi_protocol::{CommandCode, CompletionCode};
@@ -238,12 +241,38 @@ impl Inner {
     }
 }
 
-impl Drop for Inner {
+/// A set as its users hold it: the objects of set and devices share it, and the last one to go closes
+/// the set. Buffers do not count, for the commands under way, which the set itself keeps, hold some.
+#[derive(Debug)]
+pub(crate) struct Held(Arc<Inner>);
+
+impl Held {
+    pub(crate) fn new(inner: Arc<Inner>) -> Arc<Held> {
+        Arc::new(Held(inner))
+    }
+
+    /// For what may outlive the set's objects.
+    pub(crate) fn inner(&self) -> Arc<Inner> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Deref for Held {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Drop for Held {
     fn drop(&mut self) {
         if !self.closed.swap(true, Ordering::SeqCst) {
             if !self.all_closed() && !self.is_aborted() {
                 self.segment.abort(AbortCause::new(AbortKind::ServerClosed));
             }
+            // Completes what is open, so that nothing keeps the set's memory.
+            self.nudge();
             self.release();
         }
     }

@@ -20,8 +20,11 @@ use crate::{
     phase::Phase,
     segment::{ControlSegment, no_such_set},
     server::{
-        buffer::Buffer, configuration::check_buffer, crew::Interest, device::ServerDevice,
-        inner::Inner,
+        buffer::Buffer,
+        configuration::check_buffer,
+        crew::Interest,
+        device::ServerDevice,
+        inner::{Held, Inner},
     },
 };
 
@@ -31,7 +34,7 @@ const RETRY: Duration = Duration::from_millis(1);
 /// One open set. Clones share it; the last one to go closes it.
 #[derive(Debug, Clone)]
 pub struct ServerSet {
-    inner: Arc<Inner>,
+    inner: Arc<Held>,
 }
 
 impl ServerSet {
@@ -116,7 +119,7 @@ impl ServerSet {
         segment.announce_change();
         let inner = Inner::new(segment, environment.clone());
         inner.watch_client()?;
-        Ok(ServerSet { inner })
+        Ok(ServerSet { inner: Held::new(inner) })
     }
 
     /// The set's name, which is its first device's.
@@ -216,7 +219,7 @@ impl ServerSet {
         let alignment = inner.effective_alignment(alignment);
         let slot = inner.pool.take(size, alignment);
         let slot = slot.ok_or_else(|| inner.pool.none_free(size, alignment))?;
-        Ok(Buffer::new(Arc::clone(inner), slot, size))
+        Ok(Buffer::new(inner.inner(), slot, size))
     }
 
     /// Takes a free buffer, running the agent's loop until there is one.
@@ -249,7 +252,7 @@ impl ServerSet {
             waited?;
         }
         let slot = slot.ok_or_else(|| inner.pool.none_free(size, alignment))?;
-        Ok(Buffer::new(Arc::clone(inner), slot, size))
+        Ok(Buffer::new(inner.inner(), slot, size))
     }
 
     /// Gives a buffer back; dropping it does the same.
@@ -367,7 +370,7 @@ impl ServerSet {
 /// See [`ServerSet::drive`].
 #[derive(Debug)]
 pub struct Driver {
-    inner: Arc<Inner>,
+    inner: Arc<Held>,
 }
 
 impl Drop for Driver {

@@ -6,6 +6,7 @@ use std::sync::mpsc::Sender;
 use crate::catalogue::StorageError;
 use crate::messages::{Message, SeveralMessages};
 use crate::session::{CancelToken, Column, Instance, Login};
+use crate::transfer::Session;
 use crate::value::Value;
 
 /// Who executes a statement, where, and who hears of its progress.
@@ -30,6 +31,11 @@ impl<'s> Context<'s> {
     /// Sends a message at once; a session that no longer listens has cancelled the statement.
     pub(super) fn tell(&self, message: Message) {
         let _ = self.progress.send(message);
+    }
+
+    /// Has a cancel abort this transfer, whatever it waits for then.
+    pub(super) fn attend(&self, transfer: &Session) {
+        self.cancel.attend(transfer.abort_handle());
     }
 
     /// A file of the server failed.
@@ -71,7 +77,8 @@ impl Progress {
     pub(super) fn advance(&self, context: &Context<'_>, count: u64) {
         let done = self.done.fetch_add(count, Ordering::Relaxed) + count;
         let Some(step) = self.step else { return };
-        let percent = done * 100 / self.total / step * step;
+        // A set may hold more than its head announced.
+        let percent = (done * 100 / self.total).min(100) / step * step;
         let before = self.told.fetch_max(percent, Ordering::Relaxed);
         if percent > before {
             context.tell(Message::new(3211, &[&percent]));

@@ -113,10 +113,12 @@ pub(super) fn attach(
     statement.buffer_count = plan.buffer_count;
     statement.max_transfer_size = plan.max_transfer_size;
     let instance = context.instance;
-    instance
+    let transfer = instance
         .attach
         .attach(&instance.environment, statement)
-        .map_err(|error| transfer_failed(context, &error))
+        .map_err(|error| transfer_failed(context, &error))?;
+    context.attend(&transfer);
+    Ok(transfer)
 }
 
 /// What a failed transfer answers. The log gets the true cause too; 3041 and 3013 are the

@@ -39,6 +39,11 @@ pub(super) trait Gate: Sync {
     ///
     /// The messages if the family cannot be used.
     fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages>;
+
+    /// So many pages more are in their place.
+    fn placed(&self, pages: u64) {
+        let _ = pages;
+    }
 }
 
 /// What a family has brought.
@@ -217,6 +222,7 @@ impl Taker<'_> {
             let written = target.write_extent(id, extent);
             written.map_err(|error| Refused::Messages(self.context.storage_failed(&error)))?;
         }
+        self.gate.placed(EXTENT_PAGES as u64);
         Ok(())
     }
 

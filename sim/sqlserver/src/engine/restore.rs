@@ -11,7 +11,7 @@ use mtf::{Lsn, PageId, Scin, Sfin};
 use uuid::Uuid;
 use vdi_protocol::Direction;
 
-use super::context::{Answer, Context};
+use super::context::{Answer, Context, Progress as Told};
 use super::device;
 use super::facts::{date_time, facts};
 use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
@@ -167,6 +167,8 @@ struct Target {
     pages: Pages,
     /// Whether the files are new.
     is_new: bool,
+    /// What is told of the progress.
+    told: Told,
 }
 
 struct RestoreJob<'j> {
@@ -189,6 +191,12 @@ impl Gate for RestoreJob<'_> {
             let _ = self.target.set(target);
         }
         Ok(self.target.get().map(|target| &target.pages))
+    }
+
+    fn placed(&self, pages: u64) {
+        if let Some(target) = self.target.get() {
+            target.told.advance(self.context, pages);
+        }
     }
 }
 
@@ -223,6 +231,9 @@ impl<'j> RestoreJob<'j> {
         let stops = plan.stop_at.is_some();
         let name = &plan.database;
         let progress = check_target(name, existing, &facts, started, plan.replace, stops)?;
+        let pages = head.configuration.files().filter(|file| !file.is_log());
+        let pages = pages.map(|file| u64::from(file.get(Sfin::PAGE_COUNT))).sum();
+        let told = Told::new(pages, plan.transfer.stats);
         let failed = |error| context.storage_failed(&error);
         match (facts.kind, existing) {
             (SetKind::Full, _) | (_, None) => {
@@ -230,7 +241,7 @@ impl<'j> RestoreJob<'j> {
                 Pages::create_files(&database).map_err(failed)?;
                 let pages = Pages::open(&database).map_err(failed)?;
                 let redo = facts.first;
-                Ok(Target { facts, progress, redo, database, pages, is_new: true })
+                Ok(Target { facts, progress, redo, database, pages, is_new: true, told })
             }
             (kind, Some(existing)) => {
                 let generated = existing
@@ -245,7 +256,7 @@ impl<'j> RestoreJob<'j> {
                 };
                 let database = existing.clone();
                 let pages = Pages::open(&database).map_err(failed)?;
-                Ok(Target { facts, progress, redo, database, pages, is_new: false })
+                Ok(Target { facts, progress, redo, database, pages, is_new: false, told })
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::batch::{Flow, Session, Stop, command};
-use super::reply::{Client, Gone, Reply};
+use super::reply::{Client, Command, Gone, Reply};
 use crate::engine::{self, Answer, Context};
 use crate::messages::{Message, SeveralMessages};
 use crate::sql::{Backup, Restore, StatementKind};
@@ -20,14 +20,16 @@ impl Session {
         let verb = backup.verb();
         let plan = self.no_transaction().and_then(|()| self.plan_backup(backup));
         let plan = plan.map_err(|failed| failed.terminating(verb))?;
-        let result = self.run_engine(line, client, |context| engine::backup(context, &plan))?;
+        let done = command(&StatementKind::Backup(backup.clone()));
+        let result =
+            self.run_engine(line, done, client, |context| engine::backup(context, &plan))?;
         let failed = |failed: SeveralMessages| {
             let name = &plan.database;
             self.instance.log("Backup", Message::new(3041, &[&format!("{verb} {name}")]));
             failed.terminating(verb)
         };
         let answer = result.map_err(failed)?;
-        self.answer(&answer, line, command(&StatementKind::Backup(backup.clone())), client)
+        self.answer(&answer, line, done, client)
     }
 
     pub(super) fn restore(
@@ -44,9 +46,11 @@ impl Session {
             let used = Message::new(3102, &[&"RESTORE", &plan.database]);
             return Err(SeveralMessages::from(used).terminating(verb).into());
         }
-        let result = self.run_engine(line, client, |context| engine::restore(context, &plan))?;
+        let done = command(&StatementKind::Restore(restore.clone()));
+        let result =
+            self.run_engine(line, done, client, |context| engine::restore(context, &plan))?;
         let answer = result.map_err(failed)?;
-        self.answer(&answer, line, command(&StatementKind::Restore(restore.clone())), client)
+        self.answer(&answer, line, done, client)
     }
 
     fn no_transaction(&self) -> Result<(), SeveralMessages> {
@@ -56,10 +60,12 @@ impl Session {
         }
     }
 
-    /// Runs `work` in a thread; a client that goes away cancels it.
+    /// Runs `work` in a thread; a client that goes away cancels it. What was cancelled says so and
+    /// nothing else, however it noticed.
     fn run_engine(
         &self,
         line: u32,
+        command: Command,
         client: &mut dyn Client,
         work: impl FnOnce(&Context<'_>) -> Result<Answer, SeveralMessages> + Send,
     ) -> Result<Result<Answer, SeveralMessages>, Gone> {
@@ -72,14 +78,19 @@ impl Session {
             for message in progress {
                 let message: Message = message;
                 if gone.is_ok() {
-                    gone = client.reply(Reply::Message(&message.at_line(line)));
+                    gone = client.progress(&message.at_line(line), command);
                     if gone.is_err() {
                         self.cancel.cancel();
                     }
                 }
             }
             let result = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            gone.map(|()| result)
+            self.cancel.leave();
+            let failed = |failed| match self.cancel.is_cancelled() {
+                true => Message::new(3204, &[]).into(),
+                false => failed,
+            };
+            gone.map(|()| result.map_err(failed))
         })
     }
 
@@ -87,11 +98,14 @@ impl Session {
         &mut self,
         answer: &Answer,
         line: u32,
-        command: super::reply::Command,
+        command: Command,
         client: &mut dyn Client,
     ) -> Result<Flow, Stop> {
-        for message in &answer.messages {
-            client.reply(Reply::Message(&message.clone().at_line(line)))?;
+        if let Some((last, earlier)) = answer.messages.split_last() {
+            for message in earlier {
+                client.progress(&message.clone().at_line(line), command)?;
+            }
+            client.reply(Reply::Message(&last.clone().at_line(line)))?;
         }
         let Some((columns, rows)) = &answer.rows else { return self.done(command, None, client) };
         client.reply(Reply::Columns(columns))?;

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::cancel::CancelToken;
 use super::evaluate::{Evaluated, convert};
 use super::functions::global;
-use super::instance::{CancelToken, Instance, Login};
+use super::instance::{Instance, Login};
 use super::reply::{Client, Command, Done, Gone, Reply};
 use super::scope::Rows;
 use crate::messages::{Message, SeveralMessages};
@@ -107,6 +108,11 @@ impl Session {
         }
     }
 
+    /// The same with the id that its connection has.
+    pub fn with_id(self, id: u16) -> Self {
+        Session { id, ..self }
+    }
+
     /// Its id.
     pub fn id(&self) -> u16 {
         self.id
@@ -164,6 +170,22 @@ impl Session {
         client: &mut dyn Client,
     ) -> Result<(), Gone> {
         self.cancel.reset();
+        self.execute_under(self.cancel.clone(), text, parameters, client)
+    }
+
+    /// Executes a batch that `cancel` ends, also if it has been cancelled before it begins.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::execute`].
+    pub fn execute_under(
+        &mut self,
+        cancel: CancelToken,
+        text: &str,
+        parameters: &[Parameter],
+        client: &mut dyn Client,
+    ) -> Result<(), Gone> {
+        self.cancel = cancel;
         let outer = std::mem::take(&mut self.variables);
         let done = self.run(text, parameters, client);
         self.variables = outer;

@@ -1,14 +1,19 @@
 //! The server that sessions belong to.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, mpsc};
 
 use vdi_device::Environment;
 use vdi_protocol::Profile;
 
+use super::cancel::CancelToken;
 use super::clock::now;
+use super::plan::{DevicePlan, RestorePlan, SequenceEnd, TransferPlan};
 use crate::catalogue::{Catalogue, Server, StoreError};
+use crate::engine::{self, Context};
 use crate::messages::{ErrorLog, LogEntry, Message, SeveralMessages};
+use crate::sql::{DeviceKind, RestoreKind};
 use crate::transfer::{AtOnce, Attach};
 
 /// An instance of the fake SQL Server.
@@ -49,6 +54,36 @@ impl Instance {
         let next_session = AtomicU16::new(FIRST_SESSION);
         let (name, attach) = (name.to_owned(), Arc::new(AtOnce));
         Instance { server, environment, profile, name, error_log, attach, next_session }
+    }
+
+    /// Puts the database of a full backup into the catalogue, in the place of one of that name, as
+    /// `RESTORE DATABASE name FROM DISK = … WITH REPLACE` does. `families` are the backup's files,
+    /// one a device; a relative path starts from the current folder.
+    ///
+    /// # Errors
+    ///
+    /// What RESTORE says; nothing is changed then.
+    pub fn attach_backup(&self, name: &str, families: &[&Path]) -> Result<(), SeveralMessages> {
+        let device = |path: &&Path| DevicePlan {
+            kind: DeviceKind::Disk,
+            name: std::path::absolute(path).as_deref().unwrap_or(path).display().to_string(),
+        };
+        let plan = RestorePlan {
+            kind: RestoreKind::Database,
+            database: name.to_owned(),
+            devices: families.iter().map(device).collect(),
+            transfer: TransferPlan::default(),
+            end: SequenceEnd::Recovery,
+            replace: true,
+            moves: Vec::new(),
+            stop_at: None,
+            position: 1,
+        };
+        let (login, cancel) = (Login::default(), CancelToken::default());
+        // Nobody waits for the note that a real server's log is not replayed.
+        let (progress, _) = mpsc::channel();
+        let context = Context::new(self, &login, &cancel, progress);
+        engine::restore(&context, &plan).map(|_| ())
     }
 
     /// Notes something down in the error log.
@@ -107,26 +142,5 @@ impl Default for Login {
             program: String::new(),
             is_sysadmin: true,
         }
-    }
-}
-
-/// Ends a running statement from another thread.
-#[derive(Clone, Debug, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
-
-impl CancelToken {
-    /// Asks the statement to end.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Forgets an earlier wish; called before each batch.
-    pub fn reset(&self) {
-        self.0.store(false, Ordering::Release);
-    }
-
-    /// Whether the statement should end.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
     }
 }

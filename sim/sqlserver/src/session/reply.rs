@@ -81,6 +81,32 @@ pub trait Client {
     ///
     /// [`Gone`] ends the batch and aborts what it was doing.
     fn reply(&mut self, reply: Reply<'_>) -> Result<(), Gone>;
+
+    /// Takes a message of a BACKUP or RESTORE that goes on: all but its last.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::reply`], which gets it unless a client tells the two apart.
+    fn progress(&mut self, message: &Message, command: Command) -> Result<(), Gone> {
+        let _ = command;
+        self.reply(Reply::Message(message))
+    }
+
+    /// Learns that the outermost transaction began or ended.
+    fn transaction(&mut self, step: TransactionStep) {
+        let _ = step;
+    }
+}
+
+/// What happened to the outermost transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionStep {
+    /// It began.
+    Begin,
+    /// It was committed.
+    Commit,
+    /// It was rolled back.
+    Rollback,
 }
 
 /// Collects answers as lines of text, for tests and simple tools: messages with their number, rows

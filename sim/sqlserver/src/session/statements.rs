@@ -2,7 +2,7 @@
 
 use super::batch::{Flow, Session, Stop, Variable, command};
 use super::evaluate::convert;
-use super::reply::{Client, Command, Reply};
+use super::reply::{Client, Command, Reply, TransactionStep};
 use super::scope::Rows;
 use crate::catalogue::{Access, DatabaseState, RecoveryModel, SyntheticDatabase};
 use crate::messages::Message;
@@ -65,7 +65,7 @@ impl Session {
             StatementKind::RaiseError(arguments) => {
                 self.raise_error(arguments, statement.line, client)?;
             }
-            StatementKind::Transaction(control) => self.transaction(*control)?,
+            StatementKind::Transaction(control) => self.transaction(*control, client)?,
             StatementKind::CreateDatabase(name) => self.create_database(name)?,
             StatementKind::AlterDatabase(alter) => self.alter_database(alter)?,
             StatementKind::DropDatabase { names, if_exists } => {
@@ -135,7 +135,12 @@ impl Session {
         Ok(())
     }
 
-    fn transaction(&mut self, control: TransactionControl) -> Result<(), Stop> {
+    fn transaction(
+        &mut self,
+        control: TransactionControl,
+        client: &mut dyn Client,
+    ) -> Result<(), Stop> {
+        let before = self.transactions;
         match control {
             TransactionControl::Begin => self.transactions += 1,
             TransactionControl::Commit if self.transactions == 0 => {
@@ -146,6 +151,12 @@ impl Session {
                 return Err(Message::new(3903, &[]).into());
             }
             TransactionControl::Rollback => self.transactions = 0,
+        }
+        match (before, self.transactions, control) {
+            (0, _, _) => client.transaction(TransactionStep::Begin),
+            (_, 0, TransactionControl::Rollback) => client.transaction(TransactionStep::Rollback),
+            (_, 0, _) => client.transaction(TransactionStep::Commit),
+            _ => {}
         }
         Ok(())
     }

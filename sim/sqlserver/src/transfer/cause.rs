@@ -133,6 +133,15 @@ pub enum Cause {
         /// The command that had been with the client longest.
         oldest: Option<PendingCommand>,
     },
+    /// The statement was cancelled.
+    #[error(
+        "The statement was cancelled, by its client's wish or because that client is gone.{}",
+        pending_text(.oldest)
+    )]
+    Cancelled {
+        /// The command that had been with the VDI client longest.
+        oldest: Option<PendingCommand>,
+    },
     /// Another process cut an object of the set.
     #[error(
         "The shared object {object} was shrunk by another process while it was in use; find out \
@@ -239,6 +248,13 @@ impl Cause {
                 command_failure(command, CompletionCode::ERROR_WRITE_FAULT)
             }
             Cause::Aborted { oldest: Some(command), .. } => command_failure(command, aborted),
+            Cause::Cancelled { oldest } => {
+                let log = match oldest {
+                    Some(command) => command_failure(command, aborted).remove(0),
+                    None => buffers_failure(set, &aborted.os_error().to_string()),
+                };
+                vec![log, Message::new(3204, &[])]
+            }
             Cause::Aborted { oldest: None, .. } | Cause::Shrunk { .. } => {
                 vec![buffers_failure(set, &aborted.os_error().to_string())]
             }

@@ -222,7 +222,7 @@ impl FaultPlan {
         if let Some(preset) = PRESETS.iter().find(|preset| preset.name == given) {
             return Self::parse(preset.name, preset.yaml);
         }
-        if given.starts_with(['{', '[']) {
+        if given.starts_with(['{', '[']) || given.contains('\n') {
             return Self::parse("on the command line", given);
         }
         match std::fs::read_to_string(Path::new(given)) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use vdi_device::{Buffer, Completed, Driver, Request, ServerDevice, ServerSet};
+use vdi_device::{AbortKind, Buffer, Completed, Driver, Request, ServerDevice, ServerSet};
 use vdi_protocol::{CommandCode, CompletionCode, HResult};
 
 use super::cause::{Cause, PendingCommand};
@@ -46,7 +46,8 @@ impl Run {
         match (&mut *first, cause) {
             (None, cause) => self.observer.event(&Event::Failed { cause: first.insert(cause) }),
             // Every device sees an abort, and knows only its own commands.
-            (Some(Cause::Aborted { oldest, .. }), Cause::Aborted { oldest: other, .. }) => {
+            (Some(Cause::Aborted { oldest, .. }), Cause::Aborted { oldest: other, .. })
+            | (Some(Cause::Cancelled { oldest }), Cause::Cancelled { oldest: other }) => {
                 let longest = [oldest.take(), other].into_iter().flatten();
                 *oldest = longest.max_by_key(|command| command.age);
             }
@@ -69,11 +70,22 @@ impl Run {
         error: vdi_device::Error,
         oldest: Option<PendingCommand>,
     ) -> Stopped {
-        self.fail(if error.status() == HResult::VD_E_ABORT {
-            Cause::Aborted { cause: self.set.abort_cause(), oldest }
-        } else {
-            Cause::Interface { step, error }
-        })
+        // A call that an aborted set has no state for fails with VD_E_PROTOCOL.
+        let is_aborted = match error.status() {
+            HResult::VD_E_ABORT => true,
+            HResult::VD_E_PROTOCOL => self.set.abort_cause().is_some(),
+            _ => false,
+        };
+        self.fail(if is_aborted { self.aborted(oldest) } else { Cause::Interface { step, error } })
+    }
+
+    /// Why the set was aborted. The transfer's own aborts are recorded before they are signalled, so
+    /// that the first that comes from the server's side is a cancel.
+    fn aborted(&self, oldest: Option<PendingCommand>) -> Cause {
+        match self.set.abort_cause() {
+            Some(cause) if cause.kind == AbortKind::ServerSignalled => Cause::Cancelled { oldest },
+            cause => Cause::Aborted { cause, oldest },
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), Stopped> {
@@ -112,8 +124,8 @@ impl Run {
     fn sleep(&self, time: Option<Duration>) -> Result<(), Stopped> {
         let start = Instant::now();
         loop {
-            if let Some(cause) = self.set.abort_cause() {
-                return Err(self.fail(Cause::Aborted { cause: Some(cause), oldest: None }));
+            if self.set.abort_cause().is_some() {
+                return Err(self.fail(self.aborted(None)));
             }
             self.check()?;
             let left = time.map_or(GLANCE, |time| time.saturating_sub(start.elapsed()));
@@ -274,17 +286,15 @@ impl<'r> Lane<'r> {
         if completion.is_success() {
             return Ok(());
         }
-        let cause = self.run.set.abort_cause();
-        Err(self.run.fail(
-            if completion == CompletionCode::ERROR_OPERATION_ABORTED && cause.is_some() {
-                // The abort's completions come in any order.
-                let others = self.flight.oldest();
-                let oldest = others.filter(|other| other.n < command.n);
-                Cause::Aborted { cause, oldest: oldest.or_else(|| Some(command.clone())) }
-            } else {
-                Cause::Completion { command: command.clone(), completion }
-            },
-        ))
+        let is_aborted = self.run.set.abort_cause().is_some();
+        Err(self.run.fail(if completion == CompletionCode::ERROR_OPERATION_ABORTED && is_aborted {
+            // The abort's completions come in any order.
+            let others = self.flight.oldest();
+            let oldest = others.filter(|other| other.n < command.n);
+            self.run.aborted(oldest.or_else(|| Some(command.clone())))
+        } else {
+            Cause::Completion { command: command.clone(), completion }
+        }))
     }
 
     /// Refuses a Read or Write that claims more bytes than it had.

@@ -11,6 +11,7 @@
 //! has to wait it runs the completion agent's loop itself, so that no third thread stands in the
 //! way of the data. Source: VDI, "Process Model", "Active", "Normal Termination".
 
+mod abort;
 mod attach;
 mod backup;
 mod cause;
@@ -27,6 +28,7 @@ mod sink;
 mod source;
 mod statement;
 
+pub use abort::AbortHandle;
 pub use attach::{AtOnce, Attach};
 pub use cause::{Cause, Fate, PendingCommand, TransferError};
 pub use expected::{Expected, ExpectedFile, SeededBytes};

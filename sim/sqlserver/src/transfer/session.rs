@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use vdi_device::{Environment, Reason, ServerSet};
 use vdi_protocol::{CommandCode, Direction, Features, Mode, ServerConfig, VdConfig};
 
+use super::abort::AbortHandle;
 use super::backup::send_stream;
 use super::cause::{Cause, TransferError};
 use super::fault::{FaultPlan, Stage};
@@ -161,6 +162,11 @@ impl Session {
     /// What the client asked for.
     pub fn asked(&self) -> &VdConfig {
         &self.asked
+    }
+
+    /// What ends the transfer from another thread, from now on until it has ended.
+    pub fn abort_handle(&self) -> AbortHandle {
+        AbortHandle::new(&self.run.set)
     }
 
     /// Sends each source to its device.

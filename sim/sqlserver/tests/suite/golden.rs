@@ -63,3 +63,28 @@ fn a_real_database_is_backed_up_again_with_the_same_pages() {
     server.succeed("RESTORE DATABASE twin FROM DISK='again'");
     assert_eq!(server.digest("twin"), before);
 }
+
+// Catches: a path taken from the server's folder for backups, a database that cannot be changed or
+// backed up because it was not made here, a failed attempt that costs the old database.
+#[test]
+fn a_real_backup_is_attached_as_a_database() {
+    let Some(folder) = golden("a_real_backup_is_attached_as_a_database") else { return };
+    let mut server = Fixture::new();
+    let families =
+        ["family1", "family2"].map(|name| folder.join(format!("stripe-2008r2/{name}.bak")));
+    let families = families.each_ref().map(|path| path.as_path());
+    server.instance.attach_backup("pubs", &families).unwrap();
+    let attached = server.digest("pubs");
+    server.succeed("BACKUP DATABASE pubs TO DISK='again'");
+    server.succeed("RESTORE DATABASE twin FROM DISK='again'");
+    assert_eq!(server.digest("twin"), attached);
+    server.succeed("EXEC vdisim.change pubs, 20, 1");
+    let changed = server.digest("pubs");
+    assert_ne!(changed, attached);
+
+    let failed = server.instance.attach_backup("pubs", &families[..1]).unwrap_err();
+    assert_eq!(failed.0[0].number, 3132);
+    let failed = server.instance.attach_backup("pubs", &[&folder.join("none.bak")]).unwrap_err();
+    assert_eq!(failed.0[0].number, 3201);
+    assert_eq!(server.digest("pubs"), changed);
+}

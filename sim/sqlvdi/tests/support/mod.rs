@@ -12,6 +12,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use vdi_region::Backend;
+
 /// How long a program may take before the test kills it and fails. Generous: it only has to be
 /// shorter than for ever.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(120);
@@ -33,39 +35,44 @@ pub(crate) fn clients() -> PathBuf {
 }
 
 /// A set of objects of this test's own in shared memory; checked to be empty at the end.
-pub(crate) struct Namespace(String);
+pub(crate) struct Namespace {
+    name: String,
+    pub(crate) backend: Backend,
+}
 
 impl Namespace {
     pub(crate) fn new() -> Namespace {
+        Namespace::over(Backend::platform_default())
+    }
+
+    pub(crate) fn over(backend: Backend) -> Namespace {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        Namespace(format!("sqlvdi-{}-{number}", std::process::id()))
+        Namespace { name: format!("sqlvdi-{}-{number}", std::process::id()), backend }
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.0
+        &self.name
     }
 
     /// The names of its objects.
     pub(crate) fn objects(&self) -> Vec<String> {
-        let prefix = format!("vdisim.{}.", self.0);
-        std::fs::read_dir("/dev/shm")
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-            .filter(|name| name.starts_with(&prefix))
-            .collect()
+        let prefix = format!("vdisim.{}.", self.name);
+        let objects = vdi_region::list_objects(self.backend, &prefix).unwrap();
+        objects.into_iter().map(|object| object.name.to_string()).collect()
     }
 
     /// Fails if anything is left.
     pub(crate) fn assert_empty(&self) {
-        assert_eq!(self.objects(), Vec::<String>::new(), "objects left in /dev/shm");
+        assert_eq!(self.objects(), Vec::<String>::new(), "objects left in shared memory");
     }
 }
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        for object in self.objects() {
-            let _ = std::fs::remove_file(Path::new("/dev/shm").join(object));
+        let prefix = format!("vdisim.{}.", self.name);
+        for object in vdi_region::list_objects(self.backend, &prefix).into_iter().flatten() {
+            let _ = vdi_region::remove_leftover(self.backend, &object);
         }
     }
 }
@@ -161,6 +168,7 @@ impl Client {
             .args(arguments)
             .env("LD_LIBRARY_PATH", drop_in().parent().unwrap())
             .env("VDISIM_NAMESPACE", namespace.name())
+            .env("VDISIM_BACKEND", namespace.backend.as_str())
             .env_remove("VDISIM_TRACE")
             .env_remove("VDISIM_TIMEOUT_UNIT")
             // Sets and devices that a client never deletes are legal. Memory that the library freed and

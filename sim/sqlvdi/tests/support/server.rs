@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use vdi_device::{Completed, Environment, Error, Namespace, ServerDevice, ServerSet};
 use vdi_protocol::{CommandCode, CompletionCode, Direction, ServerConfig};
-use vdi_region::Backend;
 
 use super::WATCHDOG;
 
@@ -28,8 +27,9 @@ impl Server {
         devices: &[String],
         direction: Direction,
     ) -> Server {
+        let backend = namespace.backend;
         let namespace = Namespace::new(namespace.name()).unwrap();
-        let environment = Environment::new(namespace, Backend::platform_default());
+        let environment = Environment::new(namespace, backend);
         Server::attach_in(&environment, name, devices, direction)
     }
 

@@ -1,0 +1,28 @@
+//! The fake SQL Server of a namespace, inside this process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fake_sqlserver::catalogue::{Server, StoreError};
+use fake_sqlserver::messages::ErrorLog;
+use fake_sqlserver::session::Instance;
+use vdi_device::Environment;
+use vdi_protocol::Profile;
+
+/// The instance that keeps its databases in `folder`, which is made if need be. Every process of a
+/// namespace that opens the same folder plays the same server: what one backs up, another restores.
+/// It calls itself by this machine's name, as a default instance does.
+///
+/// # Errors
+///
+/// A folder that cannot be made, or a catalogue in it that cannot be read.
+pub fn open(
+    environment: Environment,
+    folder: &Path,
+    profile: Profile,
+    log: Arc<dyn ErrorLog>,
+) -> Result<Instance, StoreError> {
+    let server = Server::open(folder)?;
+    let name = gethostname::gethostname().to_string_lossy().into_owned();
+    Ok(Instance::new(server, environment, profile, &name, log))
+}

@@ -1,0 +1,112 @@
+//! `backup | restore --database`: the streams are those of the engine.
+
+use std::fs;
+
+use rstest::rstest;
+use vdisim_tests::{Ended, Scene, golden};
+
+/// Runs a client and a command of the server side, both with these devices.
+fn both(scene: &Scene, client: &str, server: &str) -> Ended {
+    let client = scene.start(scene.vdisim(client));
+    let ended = scene.run(scene.vdisim(server));
+    client.wait();
+    ended
+}
+
+// Catches: a backup whose pages are not the database's, a check that accepts anything, a restore that
+// leaves the database as it was.
+#[rstest]
+#[case::one("", "")]
+#[case::stripes("--device s s1 s2 s3", "1 2 3")]
+fn a_database_comes_back(#[case] devices: &str, #[case] more: &str) {
+    let scene = Scene::new();
+    let at = |name: &str| scene.path(name).display().to_string();
+    let files = |name: &str| {
+        let others = more.split_whitespace().map(|k| format!(" {}", at(&format!("{name}{k}"))));
+        at(name) + &others.collect::<String>()
+    };
+    let store = |name: &str| format!("client backup --set s {devices} --file {}", files(name));
+    let send = |name: &str| format!("client restore --set s {devices} --file {}", files(name));
+
+    both(&scene, &store("first"), &format!("backup --set s {devices} --database pubs"))
+        .expect(0)
+        .says("100 percent processed.")
+        .says("BACKUP DATABASE successfully processed");
+    both(&scene, &send("first"), &format!("restore --set s {devices}"))
+        .expect(0)
+        .says("The backup set on file 1 is valid.");
+    both(&scene, &send("first"), &format!("restore --set s {devices} --database copy"))
+        .expect(0)
+        .says("for database 'copy', file 'pubs' on file 1.");
+    // The copy is a database like any other.
+    both(&scene, &store("second"), &format!("backup --set s {devices} --database copy --json"))
+        .expect(0)
+        .says("\"succeeded\": true");
+    both(&scene, &send("second"), &format!("restore --set s {devices}")).expect(0);
+}
+
+// Catches: `*` that names no device in the statement, or a wrong number of them.
+#[test]
+fn the_next_set_is_restored() {
+    let scene = Scene::new();
+    let file = scene.path("file").display().to_string();
+    both(&scene, &format!("client backup --set s --file {file}"), "backup --set * --database pubs")
+        .expect(0);
+    both(
+        &scene,
+        &format!("client restore --set t --file {file}"),
+        "restore --set * --database pubs",
+    )
+    .expect(0);
+}
+
+// Catches: a check that does not look at the stream, an exit code that hides a damaged backup, a cause
+// without the device.
+#[rstest]
+#[case::short(|bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2))]
+#[case::header(|bytes: &mut Vec<u8>| bytes[3] ^= 1)]
+#[case::family(|bytes: &mut Vec<u8>| bytes[52 + 8] ^= 1)]
+fn a_damaged_backup_is_refused(#[case] harm: fn(&mut Vec<u8>)) {
+    let scene = Scene::new();
+    let path = scene.path("file");
+    let file = path.display().to_string();
+    both(&scene, &format!("client backup --set s --file {file}"), "backup --set s --database pubs")
+        .expect(0);
+    let mut bytes = fs::read(&path).unwrap();
+    harm(&mut bytes);
+    fs::write(&path, bytes).unwrap();
+    let client = format!("client restore --set s --file {file}");
+    both(&scene, &client, "restore --set s").expect(1).says("terminating abnormally");
+    both(&scene, &client, "restore --set s --database pubs")
+        .expect(1)
+        .says("RESTORE DATABASE is terminating abnormally.")
+        .says("device 0 's'");
+}
+
+// Catches: a check that knows nothing but our own streams.
+#[rstest]
+#[case::whole(0, 0)]
+#[case::cut(100, 1)]
+fn a_real_backup_is_checked(#[case] cut: usize, #[case] exit: i32) {
+    let Some(real) = golden::golden("full-2019.bak") else { return };
+    let scene = Scene::new();
+    let mut bytes = fs::read(real).unwrap();
+    bytes.truncate(bytes.len() - cut * 512);
+    let file = scene.file("real", &bytes).display().to_string();
+    let ended = both(&scene, &format!("client restore --set s --file {file}"), "restore --set s");
+    ended.expect(exit);
+}
+
+// Catches: faults that the engine's statement does not meet, YAML taken for a file's name.
+#[rstest]
+#[case("{at: {device: 0, command: write, nth: 2}, do: abort}")]
+#[case("at:\n  device: 0\n  command: write\n  nth: 2\ndo: abort\n")]
+fn a_fault_fails_the_statement(#[case] fault: &str) {
+    let scene = Scene::new();
+    let file = scene.path("file").display().to_string();
+    let client = scene.start(scene.vdisim(&format!("client backup --set s --file {file}")));
+    let mut server = scene.vdisim("backup --set s --database pubs");
+    server.args(["--fault", fault]);
+    scene.run(server).expect(1).says("Msg 3013").says("The fault plan said so: abort");
+    client.wait().expect(1);
+}
