@@ -11,6 +11,7 @@ mod history;
 mod log;
 mod lsn_text;
 mod pages;
+mod positioned;
 mod restore_rules;
 mod storage;
 mod store;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use mtf::{EXTENT_PAGES, EXTENT_SIZE, PAGE_SIZE, PageId, stamp_page};
@@ -12,6 +11,7 @@ use super::database::{Content, Database, FileKind};
 use super::pages::{
     PageChange, clear_bits, fill_data_page, fill_map, gam_pages, is_differential_map,
 };
+use super::positioned;
 
 /// An extent of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,7 +156,7 @@ impl Pages {
 
     fn write_at(&self, file: u16, bytes: &[u8], at: u64) -> Result<(), StorageError> {
         let Some((path, file)) = self.files.get(&file) else { return Ok(()) };
-        let written = file.write_all_at(bytes, at);
+        let written = positioned::write_all_at(file, bytes, at);
         written.map_err(|error| StorageError { path: path.clone(), error })
     }
 
@@ -225,7 +225,7 @@ fn create(path: &Path, size: u64) -> io::Result<()> {
 fn read_at(path: &Path, file: &File, bytes: &mut [u8], at: u64) -> Result<(), StorageError> {
     let mut done = 0;
     while done < bytes.len() {
-        match file.read_at(&mut bytes[done..], at + done as u64) {
+        match positioned::read_at(file, &mut bytes[done..], at + done as u64) {
             Ok(0) => {
                 bytes[done..].fill(0);
                 break;
