@@ -4,11 +4,16 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where the dynamic linker looks first.
-const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
-
 /// The file name under which clients look for the library.
-pub const LIBRARY_NAME: &str = "libsqlvdi.so";
+pub use sqlvdi::caller::LIBRARY_NAME;
+
+/// Where the dynamic linker looks first, and what separates the folders there.
+#[cfg(not(windows))]
+const LIBRARY_PATH: (&str, &str) = ("LD_LIBRARY_PATH", ":");
+/// Where a client that loads the library by its name finds it; COM asks the registry instead, see
+/// `vdisim register`.
+#[cfg(windows)]
+const LIBRARY_PATH: (&str, &str) = ("PATH", ";");
 
 /// What a client's environment has to hold.
 #[derive(Clone, Debug)]
@@ -43,7 +48,8 @@ impl Launch {
         let named = self.drop_in.file_name().is_some_and(|name| name == LIBRARY_NAME);
         let folder = self.drop_in.parent().filter(|_| named);
         let folder = folder.ok_or_else(|| WrongName(self.drop_in.clone()))?;
-        command.env(LIBRARY_PATH, in_front(folder, std::env::var_os(LIBRARY_PATH)));
+        let (variable, _) = LIBRARY_PATH;
+        command.env(variable, in_front(folder, std::env::var_os(variable)));
         command.env("VDISIM_SQLVDI", &self.drop_in);
         if let Some(namespace) = &self.namespace {
             command.env("VDISIM_NAMESPACE", namespace);
@@ -63,7 +69,7 @@ impl Launch {
 fn in_front(folder: &Path, rest: Option<OsString>) -> OsString {
     let mut path = folder.as_os_str().to_owned();
     if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
-        path.push(":");
+        path.push(LIBRARY_PATH.1);
         path.push(rest);
     }
     path
@@ -94,7 +100,8 @@ mod tests {
         let folder = Path::new("/opt/x");
         assert_eq!(in_front(folder, None), "/opt/x");
         assert_eq!(in_front(folder, Some("".into())), "/opt/x");
-        assert_eq!(in_front(folder, Some("/a:/b".into())), "/opt/x:/a:/b");
+        let more = in_front(folder, Some("/a".into())).into_string().unwrap();
+        assert_eq!(more, format!("/opt/x{}/a", LIBRARY_PATH.1));
     }
 
     // Catches: starting a client with a library that it will not find.
@@ -102,6 +109,6 @@ mod tests {
     fn a_drop_in_needs_its_name() {
         let launch = Launch::new("/opt/x/other.so".into());
         let error = launch.prepare(&mut Command::new("true")).unwrap_err().to_string();
-        assert!(error.contains("/opt/x/other.so") && error.contains("libsqlvdi.so"), "{error}");
+        assert!(error.contains("/opt/x/other.so") && error.contains(LIBRARY_NAME), "{error}");
     }
 }

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(windows)]
+use super::registration;
 use super::{backup, client, doctor, explain, output, restore, run, serve, shim, test};
 use crate::exit::{Exit, Failure};
 
@@ -39,6 +41,12 @@ enum Command {
     /// Put the drop-in where a client looks that does not heed LD_LIBRARY_PATH
     #[command(subcommand)]
     Shim(shim::Action),
+    /// Tell Windows that the drop-in has the VDI classes
+    #[cfg(windows)]
+    Register(registration::Register),
+    /// Take the registration back, and put back what it replaced
+    #[cfg(windows)]
+    Unregister(registration::Unregister),
     /// Self-test: a round trip of every mode through real processes and the loaded drop-in
     Test(test::Arguments),
 }
@@ -72,6 +80,10 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Doctor(arguments) => doctor::execute(&arguments),
         Command::Explain(arguments) => explain::execute(&arguments),
         Command::Shim(action) => shim::execute(&action),
+        #[cfg(windows)]
+        Command::Register(arguments) => registration::register(&arguments),
+        #[cfg(windows)]
+        Command::Unregister(arguments) => registration::unregister(&arguments),
         Command::Test(arguments) => test::execute(&arguments),
     }
 }

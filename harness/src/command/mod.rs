@@ -7,6 +7,8 @@ mod doctor;
 mod explain;
 mod line;
 mod output;
+#[cfg(windows)]
+mod registration;
 mod restore;
 mod run;
 mod serve;

@@ -69,4 +69,5 @@ pub use device::{CallerDevice, Command};
 pub use drop_in::DropIn;
 pub use error::{BufferError, CallError, LoadError, LocateError};
 pub use locate::locate;
+pub use native::LIBRARY_NAME;
 pub use set::CallerSet;

@@ -24,8 +24,8 @@ pub(super) use vdi_protocol::VdcCommand;
 
 use super::{CallError, LoadError};
 
-/// The file name of the drop-in.
-pub(super) const LIBRARY_NAME: &str = "sqlvdi.dll";
+/// The file name of the drop-in on this platform.
+pub const LIBRARY_NAME: &str = "sqlvdi.dll";
 
 type Status = i32;
 type Guid = guid::Guid;

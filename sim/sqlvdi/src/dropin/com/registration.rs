@@ -55,7 +55,7 @@ pub enum RegistrationError {
     /// Somebody else's DLL is registered.
     #[error(
         "the VDI classes belong to {path} already; `vdisim register --force` replaces that until \
-         `vdisim unregister`, and `vdisim run` needs no registration at all."
+         `vdisim unregister`, and `vdisim register --user` leaves it alone."
     )]
     Foreign {
         /// The other DLL.
