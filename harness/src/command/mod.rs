@@ -7,13 +7,17 @@ mod doctor;
 mod explain;
 mod line;
 mod list;
+mod mtf;
 mod output;
 mod play;
 mod probe;
+#[cfg(windows)]
+mod registration;
 mod restore;
 mod run;
 mod serve;
 mod shim;
+mod sql;
 mod statement;
 mod test;
 

@@ -158,6 +158,7 @@ impl Stage<'_> {
             namespace: Some(namespace.to_owned()),
             backend: None,
             trace: Some(trace.to_owned()),
+            shims: None,
         };
         launch.prepare(&mut command).map_err(|error| TrialError::Bug(error.to_string()))?;
         if let Some(unit) = statement.unit {
@@ -184,6 +185,10 @@ impl Stage<'_> {
             if server.is_some() && client.is_some() {
                 return Ok((pair.how_ended(client), left));
             }
+            if output.iter().any(|path| size(path) > MOST_OUTPUT) {
+                let why = format!("the client said more than {MOST_OUTPUT} bytes; it was killed");
+                return Ok((Ended::Hung(why), left));
+            }
             if looked.elapsed() >= PULSE {
                 looked = Instant::now();
                 // Behind the server's end nothing that the client calls gets it any further.
@@ -194,11 +199,6 @@ impl Stage<'_> {
                 };
                 if now != sizes {
                     (sizes, moved) = (now, Instant::now());
-                }
-                if output.iter().any(|path| size(path) > MOST_OUTPUT) {
-                    let why =
-                        format!("the client said more than {MOST_OUTPUT} bytes; it was killed");
-                    return Ok((Ended::Hung(why), left));
                 }
                 // Nobody is there any more who could create the set.
                 if client.is_some() && !left && sizes.first() == Some(&0) {

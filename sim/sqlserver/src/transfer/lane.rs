@@ -94,11 +94,10 @@ impl Run {
             return cause;
         }
         match cause {
-            Cause::Aborted { cause: Some(AbortCause { kind, .. }), oldest }
-                if kind == AbortKind::ServerSignalled =>
-            {
-                Cause::Cancelled { oldest }
-            }
+            Cause::Aborted {
+                cause: Some(AbortCause { kind: AbortKind::ServerSignalled, .. }),
+                oldest,
+            } => Cause::Cancelled { oldest },
             Cause::Source { .. } | Cause::Sink { .. } => Cause::Cancelled { oldest: None },
             other => other,
         }
