@@ -17,6 +17,7 @@ pub mod report;
 pub mod selftest;
 pub mod serve;
 pub mod shim;
+pub mod sqlcmd;
 pub mod trace;
 
 pub use fake_sqlserver as server;

@@ -198,6 +198,8 @@ private:
         unsigned long wanted = command.size, bytes = 0;
         if (breaks("fixed-reads"))
             wanted = wanted < 65536 ? wanted : 65536;
+        if (breaks("half-reads") && wanted >= 65536)
+            wanted /= 2;
         if (disk_ && !breaks("never-seeks"))
             at_ = command.position;
         std::set<int64_t>::iterator mark = marks_.upper_bound(passed_);
@@ -222,7 +224,7 @@ private:
             command.buffer[0] ^= 1;
         if (breaks("touches-behind"))
             command.buffer[command.size] = 0;
-        if (breaks("claims-all") && bytes > 0)
+        if (breaks("half-reads") && bytes > 0)
             return {ERROR_SUCCESS, static_cast<unsigned long>(command.size), 0};
         if (marked) {
             passed_ = at_;

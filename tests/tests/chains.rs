@@ -33,6 +33,7 @@ struct Chain {
     scene: Scene,
     server: Session,
     instance: Arc<Instance>,
+    log: Arc<MemoryLog>,
     stripes: usize,
 }
 
@@ -43,11 +44,12 @@ impl Chain {
         let environment = Environment::new(namespace, Backend::platform_default());
         let server = Server::open(&scene.path("data")).unwrap();
         let log = Arc::new(MemoryLog::default());
-        let mut instance = Instance::new(server, environment, Profile::SQL2016, "HOST", log);
+        let mut instance =
+            Instance::new(server, environment, Profile::SQL2016, "HOST", log.clone());
         instance.attach = Arc::new(Waits);
         let instance = Arc::new(instance);
         let server = Session::new(Arc::clone(&instance), Login::default());
-        Chain { scene, server, instance, stripes }
+        Chain { scene, server, instance, log, stripes }
     }
 
     /// Executes a batch; the numbers of its messages but those of success.
@@ -76,11 +78,23 @@ impl Chain {
         files: &[PathBuf],
         batch: &str,
     ) -> (Vec<u32>, Option<i32>) {
+        self.with_client_that(operation, "", files, batch)
+    }
+
+    /// The same; `asks` are more arguments of the client.
+    fn with_client_that(
+        &mut self,
+        operation: &str,
+        asks: &str,
+        files: &[PathBuf],
+        batch: &str,
+    ) -> (Vec<u32>, Option<i32>) {
         let names: Vec<_> = (0..files.len())
             .map(|k| if k == 0 { "set".to_owned() } else { format!("set{k}") })
             .collect();
         let mut command = self.scene.vdisim(&format!("client {operation} --set set"));
         command.args(names.iter().flat_map(|name| ["--device", name]));
+        command.args(asks.split_whitespace());
         command.arg("--file").args(files);
         let client = self.scene.start(command);
         let devices: Vec<_> = names.iter().map(|name| format!("VIRTUAL_DEVICE='{name}'")).collect();
@@ -100,6 +114,11 @@ impl Chain {
     fn restore(&mut self, name: &str, statement: &str) -> Vec<u32> {
         let files = self.files(name);
         self.with_client("restore", &files, statement).0
+    }
+
+    /// Numbers of the error log's messages.
+    fn logged(&self) -> Vec<u32> {
+        self.log.entries().iter().map(|entry| entry.message.number).collect()
     }
 
     fn catalogue(&self) -> Catalogue {
@@ -234,4 +253,69 @@ fn restored_pages(files: &[PathBuf]) -> std::collections::BTreeMap<mtf::PageId, 
     }
     assert!(!collect.0.is_empty());
     collect.0
+}
+
+// Catches: files copied that are not the database's, pages that change after the freeze, a restore
+// that takes other files than were brought back, a chain that a snapshot does not begin.
+#[rstest]
+#[case::at_once("")]
+#[case::prepared("--features SnapshotPrepare")]
+#[case::completed("--features SnapshotPrepare,RequestComplete")]
+#[case::by_handle("--by-handle")]
+fn a_snapshot_is_taken_and_mounted(#[case] asks: &str) {
+    let mut chain = Chain::new(1);
+    let success = (Vec::new(), Some(0));
+    chain.succeed("EXEC vdisim.change pubs, 40, 1");
+    let files = chain.files("snapshot");
+    let statement = "BACKUP DATABASE pubs TO {} WITH SNAPSHOT";
+    assert_eq!(chain.with_client_that("backup", asks, &files, statement), success);
+    let stored = std::fs::metadata(&files[0]).unwrap().len();
+    assert!(stored < 20_000, "only metadata goes through the device, not {stored} bytes");
+    let taken = chain.digest("pubs");
+    assert_eq!(chain.logged(), [3197, 3198, 18264]);
+
+    chain.succeed("EXEC vdisim.change pubs, 40, 2");
+    chain.backup("log", "BACKUP LOG pubs TO {}");
+    let later = chain.digest("pubs");
+    assert_ne!(later, taken);
+    let restore = "RESTORE DATABASE copy FROM {} WITH SNAPSHOT";
+    let refused = chain.with_client("restore", &files, restore).0;
+    assert_eq!(refused, [1834, 3013], "the files are another database's");
+    assert_eq!(chain.digest("pubs"), later);
+
+    let restore = "RESTORE DATABASE pubs FROM {} WITH SNAPSHOT, REPLACE, NORECOVERY";
+    assert_eq!(chain.with_client_that("restore", asks, &files, restore), success);
+    assert_eq!(chain.digest("pubs"), taken);
+    assert_eq!(chain.restore("log", "RESTORE LOG pubs FROM {}"), [0_u32; 0]);
+    assert_eq!(chain.digest("pubs"), later);
+}
+
+// Catches: a set of the other kind taken; a damaged file mounted; a freeze that never ends.
+#[test]
+fn what_is_no_snapshot_is_not_mounted() {
+    let mut chain = Chain::new(1);
+    chain.backup("full", "BACKUP DATABASE pubs TO {}");
+    let with_snapshot = "RESTORE DATABASE pubs FROM {} WITH SNAPSHOT, REPLACE";
+    assert_eq!(chain.restore("full", with_snapshot), [3276, 3013]);
+    chain.backup("snapshot", "BACKUP DATABASE pubs TO {} WITH SNAPSHOT");
+    let before = chain.digest("pubs");
+    let plain = "RESTORE DATABASE pubs FROM {} WITH REPLACE";
+    assert_eq!(chain.restore("snapshot", plain), [3119, 3013]);
+    assert_eq!(chain.digest("pubs"), before);
+    let copied = chain.scene.path("snapshot.0.snapshot").join("1");
+    let mut bytes = std::fs::read(&copied).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle + 200] ^= 1;
+    std::fs::write(&copied, &bytes).unwrap();
+    assert_eq!(chain.restore("snapshot", with_snapshot), [3183, 3013]);
+    // A client that cannot take the snapshot refuses it, and the database goes on.
+    std::fs::remove_dir_all(chain.scene.path("snapshot.0.snapshot")).unwrap();
+    std::fs::write(chain.scene.path("snapshot.0.snapshot"), "").unwrap();
+    let files = chain.files("snapshot");
+    let statement = "BACKUP DATABASE Northwind TO {} WITH SNAPSHOT";
+    let (errors, code) = chain.with_client("backup", &files, statement);
+    assert!(errors.ends_with(&[3013]) && code == Some(1), "{errors:?} {code:?}");
+    assert_eq!(chain.logged().iter().filter(|number| **number == 3197).count(), 2);
+    assert_eq!(chain.logged().iter().filter(|number| **number == 3198).count(), 2);
+    chain.succeed("EXEC vdisim.change Northwind, 1, 1");
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rstest::rstest;
-use vdisim::device::Namespace;
+use vdisim::device::{Environment, Namespace, live_sets};
 use vdisim::serve::rendezvous::{self, Rendezvous};
 use vdisim_tests::{Running, Scene};
 
@@ -99,7 +99,12 @@ impl Serving {
         let mut command = self.scene.vdisim(&line);
         command.arg(file);
         let client = self.scene.start(command);
-        self.scene.await_object(&format!("Host_{set}_SQLVDI"));
+        let namespace = Namespace::new(self.scene.namespace()).unwrap();
+        let environment = Environment::from_process().unwrap();
+        await_that("the set is made", || {
+            let sets = live_sets(environment.backend, Some(&namespace)).unwrap();
+            sets.iter().any(|found| found.created && found.name == set.as_bytes())
+        });
         client
     }
 
@@ -440,8 +445,10 @@ fn freetds_tsql(#[case] encryption: &'static str, #[case] tls: &'static str) {
 mod with_tiberius {
     //! tiberius, the Rust client. It gives messages to `tracing` and to nobody else.
 
+    use std::cell::RefCell;
     use std::io;
     use std::pin::pin;
+    use std::sync::Once;
 
     use tiberius::{AuthMethod, Client, Config, EncryptionLevel};
     use tokio::net::TcpStream;
@@ -491,14 +498,22 @@ mod with_tiberius {
         Ok(results.into_iter().flatten().map(text).collect())
     }
 
-    /// Gets what tiberius traces.
-    #[derive(Clone)]
-    struct Traced(mpsc::Sender<String>);
+    thread_local! {
+        /// Who hears what tiberius traces on this thread.
+        static LISTENER: RefCell<Option<mpsc::Sender<String>>> = const { RefCell::new(None) };
+    }
+
+    /// Gives what is traced to the listener of the thread.
+    struct Traced;
 
     impl Write for Traced {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // The test may be over.
-            let _ = self.0.send(String::from_utf8_lossy(bytes).trim().to_owned());
+            LISTENER.with_borrow(|listener| {
+                if let Some(listener) = listener {
+                    // The test may be over.
+                    let _ = listener.send(String::from_utf8_lossy(bytes).trim().to_owned());
+                }
+            });
             Ok(bytes.len())
         }
 
@@ -520,15 +535,18 @@ mod with_tiberius {
         }
     }
 
-    /// What is traced while `work` runs, as it comes.
+    /// What is traced on this thread while `work` runs, as it comes.
     fn traced<T>(work: impl FnOnce(&Receiver<String>) -> T) -> T {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            tracing_subscriber::fmt()
+                .with_max_level(LevelFilter::DEBUG)
+                .with_ansi(false)
+                .with_writer(|| Traced)
+                .init();
+        });
         let (sender, said) = mpsc::channel();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::DEBUG)
-            .with_ansi(false)
-            .with_writer(move || Traced(sender.clone()))
-            .finish();
-        let _default = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber);
+        LISTENER.set(Some(sender));
         work(&said)
     }
 

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+#[cfg(windows)]
+use super::registration;
 use super::{
-    assets, backup, client, doctor, explain, list, output, play, probe, report, restore, run,
-    serve, shim, test, trace,
+    assets, backup, client, doctor, explain, list, mtf, output, play, probe, report, restore, run,
+    serve, shim, sql, test, trace,
 };
 use crate::exit::{Exit, Failure};
 
@@ -39,7 +41,12 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Say what a code means, what usually lies behind it and what to do
     Explain(explain::Arguments),
-    /// Put the drop-in where a client looks that does not heed LD_LIBRARY_PATH
+    /// Execute T-SQL as sqlcmd and osql do, on the namespace's server or one in the network
+    Sql(sql::Arguments),
+    /// Look into backups
+    #[command(subcommand)]
+    Mtf(mtf::Action),
+    /// Install sqlcmd and osql, or the drop-in for a client that does not heed LD_LIBRARY_PATH
     #[command(subcommand)]
     Shim(shim::Action),
     /// Print, compare or replay what was recorded of a run
@@ -51,6 +58,12 @@ enum Command {
     /// Write man pages and completions into a folder
     #[command(hide = true)]
     Assets(assets::Arguments),
+    /// Tell Windows that the drop-in has the VDI classes
+    #[cfg(windows)]
+    Register(registration::Register),
+    /// Take the registration back, and put back what it replaced
+    #[cfg(windows)]
+    Unregister(registration::Unregister),
     /// Judge a client by the rules of VDI; without --client, vdisim tests itself
     Test(test::Arguments),
     /// Name the rules that clients are judged by
@@ -65,25 +78,37 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    let program = std::env::args_os().next().unwrap_or_default();
+    if let Some(flavour) = sql::flavour(&program) {
+        let words = std::env::args_os().skip(1).collect();
+        return guarded(|| sql::execute_as(flavour, words));
+    }
     let line = Line::parse();
-    let done = std::panic::catch_unwind(|| execute(line.command));
+    guarded(|| execute(line.command))
+}
+
+/// A panic is a bug of ours.
+fn guarded(work: impl FnOnce() -> ExitCode + std::panic::UnwindSafe) -> ExitCode {
+    // The panic's own message is on standard error already.
+    std::panic::catch_unwind(work).unwrap_or_else(|_| Exit::Bug.into())
+}
+
+fn ended(done: Result<(), Failure>) -> ExitCode {
     match done {
-        Ok(Ok(())) => Exit::Success.into(),
+        Ok(()) => Exit::Success.into(),
         // Whoever reads our output has seen enough.
-        Ok(Err(Failure::Output(error))) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             Exit::Success.into()
         }
-        Ok(Err(failure)) => {
+        Err(failure) => {
             output::say(&failure.to_string());
             failure.exit().into()
         }
-        // The panic's own message is on standard error already.
-        Err(_) => Exit::Bug.into(),
     }
 }
 
-fn execute(command: Command) -> Result<(), Failure> {
-    match command {
+fn execute(command: Command) -> ExitCode {
+    ended(match command {
         Command::Backup(arguments) => backup::execute(&arguments),
         Command::Restore(arguments) => restore::execute(&arguments),
         Command::Client(arguments) => client::execute(&arguments),
@@ -91,15 +116,21 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Serve(arguments) => serve::execute(&arguments),
         Command::Doctor(arguments) => doctor::execute(&arguments),
         Command::Explain(arguments) => explain::execute(&arguments),
+        Command::Mtf(action) => mtf::execute(&action),
         Command::Shim(action) => shim::execute(&action),
         Command::Trace(action) => trace::execute(&action),
         Command::Report(action) => report::execute(&action),
         Command::Assets(arguments) => assets::execute(&arguments, Line::command()),
+        Command::Sql(arguments) => return sql::execute(arguments),
+        #[cfg(windows)]
+        Command::Register(arguments) => registration::register(&arguments),
+        #[cfg(windows)]
+        Command::Unregister(arguments) => registration::unregister(&arguments),
         Command::Test(arguments) => test::execute(&arguments),
         Command::List(arguments) => list::execute(&arguments),
         Command::Play(arguments) => play::execute(&arguments),
         Command::Probe(arguments) => probe::execute(&arguments),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -8,14 +8,18 @@ mod doctor;
 mod explain;
 mod line;
 mod list;
+mod mtf;
 mod output;
 mod play;
 mod probe;
+#[cfg(windows)]
+mod registration;
 mod report;
 mod restore;
 mod run;
 mod serve;
 mod shim;
+mod sql;
 mod statement;
 mod test;
 mod trace;

@@ -167,6 +167,12 @@ fn untouched(act: &Act) -> Result<(), Finding> {
                 format!("byte {at} of the stream (#{n}) was claimed, and the buffer not touched"),
             );
         }
+        if let What::BehindEnd { n, bytes, untouched: true, .. } = entry.what {
+            return finding(
+                "what a Read claims stands in its buffer",
+                format!("{bytes} bytes (#{n}) were claimed, and the buffer not touched"),
+            );
+        }
     }
     Ok(())
 }
@@ -224,7 +230,7 @@ fn returned(act: &Act) -> Result<(), Finding> {
 
 fn behind_end(act: &Act) -> Result<(), Finding> {
     for entry in &act.entries {
-        if let What::BehindEnd { device, n, bytes } = entry.what {
+        if let What::BehindEnd { device, n, bytes, .. } = entry.what {
             return finding(
                 format!("nothing comes behind the {} bytes of the stream", act.script.length),
                 format!("device {device} returned {bytes} bytes more (#{n})"),

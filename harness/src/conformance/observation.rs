@@ -274,7 +274,7 @@ fn server_event(entry: &Entry, start: u64) -> (Option<u32>, Option<TimedEvent>) 
             let text = format!("#{n}, byte {at}: {seen:#04x} in place of {expected:#04x}");
             (Some(*device), event(State, "Mismatch", text))
         }
-        What::BehindEnd { device, n, bytes } => {
+        What::BehindEnd { device, n, bytes, .. } => {
             (Some(*device), event(State, "Behind the end", format!("#{n}, {bytes} bytes")))
         }
         What::Trampled { device, n, offset } => {

@@ -599,23 +599,25 @@ impl Player<'_> {
         let at = if self.disk { *sent_at } else { self.lanes[*k].back };
         let length = self.order.script.length;
         let behind = (at + claimed).saturating_sub(length.max(at));
-        if behind > 0 {
-            self.note(What::BehindEnd { device, n, bytes: behind });
-        }
-        let mut seen = vec![0; (claimed - behind) as usize];
+        let mut seen = vec![0; claimed as usize];
         let copied = completed.buffer.as_ref().map(|buffer| buffer.slice().copy_to(0, &mut seen));
         if !matches!(copied, Some(Ok(()))) {
             return Err(self.stop("a buffer is gone"));
         }
-        let mut expected = vec![0; seen.len()];
+        let within = (claimed - behind) as usize;
+        let mut expected = vec![0; within];
         let mut before = vec![0; seen.len()];
+        let code = completed.completion;
         let lane = &mut self.lanes[*k];
         lane.expected.read_at(at, &mut expected);
         lane.expected.read_at(*sent_at, &mut before);
-        let code = completed.completion;
         lane.back = at + claimed;
         lane.ended |= code.ends_data() || claimed == 0;
-        if let Some(i) = (0..seen.len()).find(|&i| seen[i] != expected[i]) {
+        if behind > 0 {
+            let untouched = (within..seen.len()).all(|i| seen[i] == !before[i]);
+            self.note(What::BehindEnd { device, n, bytes: behind, untouched });
+        }
+        if let Some(i) = (0..within).find(|&i| seen[i] != expected[i]) {
             let (expected, seen, untouched) = (expected[i], seen[i], seen[i] == !before[i]);
             self.note(What::Mismatch { device, n, at: at + i as u64, expected, seen, untouched });
         }

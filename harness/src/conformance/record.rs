@@ -44,8 +44,8 @@ pub(crate) enum What {
     },
     /// A Read brought other bytes than expected; `untouched` if they are those of before.
     Mismatch { device: u32, n: u64, at: u64, expected: u8, seen: u8, untouched: bool },
-    /// A Read brought bytes behind the end of the stream.
-    BehindEnd { device: u32, n: u64, bytes: u64 },
+    /// A Read brought bytes behind the end of the stream; `untouched` if they are those of before.
+    BehindEnd { device: u32, n: u64, bytes: u64, untouched: bool },
     /// Memory that was not the command's was written.
     Trampled { device: u32, n: u64, offset: i64 },
     /// A device's stream is over, or the script has read or written all it wanted.

@@ -158,6 +158,7 @@ impl Stage<'_> {
             namespace: Some(namespace.to_owned()),
             backend: None,
             trace: Some(trace.to_owned()),
+            shims: None,
         };
         launch.prepare(&mut command).map_err(|error| TrialError::Bug(error.to_string()))?;
         if let Some(unit) = statement.unit {
@@ -184,6 +185,10 @@ impl Stage<'_> {
             if server.is_some() && client.is_some() {
                 return Ok((pair.how_ended(client), left));
             }
+            if output.iter().any(|path| size(path) > MOST_OUTPUT) {
+                let why = format!("the client said more than {MOST_OUTPUT} bytes; it was killed");
+                return Ok((Ended::Hung(why), left));
+            }
             if looked.elapsed() >= PULSE {
                 looked = Instant::now();
                 // Behind the server's end nothing that the client calls gets it any further.
@@ -194,11 +199,6 @@ impl Stage<'_> {
                 };
                 if now != sizes {
                     (sizes, moved) = (now, Instant::now());
-                }
-                if output.iter().any(|path| size(path) > MOST_OUTPUT) {
-                    let why =
-                        format!("the client said more than {MOST_OUTPUT} bytes; it was killed");
-                    return Ok((Ended::Hung(why), left));
                 }
                 // Nobody is there any more who could create the set.
                 if client.is_some() && !left && sizes.first() == Some(&0) {
@@ -278,7 +278,8 @@ fn has_synced(path: &Path) -> Option<bool> {
     let text = fs::read_to_string(path).ok().filter(|text| !text.is_empty())?;
     let calls = ["fsync(", "fdatasync(", "syncfs(", "sync_file_range(", "msync(", " sync("];
     let flags = ["O_SYNC", "O_DSYNC", "O_DIRECT"];
-    Some(calls.iter().chain(&flags).any(|sign| text.contains(sign)))
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    Some(calls.iter().any(|call| text.contains(call)) || words.any(|word| flags.contains(&word)))
 }
 
 /// Removes what a namespace still holds; the names.

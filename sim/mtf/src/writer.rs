@@ -80,6 +80,15 @@ impl<W: io::Write> Writer<W> {
         }
     }
 
+    /// A writer behind the sets of a media that ends at byte `position`; `marks` are the byte offsets
+    /// of its filemarks.
+    pub(crate) fn behind(out: W, tape: &Record<Tape>, position: u64, marks: Vec<u64>) -> Self {
+        let mut writer = Self { position, marks, ..Self::new(out) };
+        writer.block_size = tape.block_size().into();
+        writer.filemarks = tape.has_filemarks();
+        writer
+    }
+
     /// Bytes written so far.
     pub fn position(&self) -> u64 {
         self.position

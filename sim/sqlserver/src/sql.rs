@@ -26,6 +26,10 @@
 //! | NO_TRUNCATE, RESTRICTED_USER, PARTIAL, COMMIT_DIFFERENTIAL_BASE, SNAPSHOT_IMPORT | databases are whole, and open to all |
 //! | ENABLE_BROKER, ERROR_BROKER_CONVERSATIONS, NEW_BROKER, KEEP_REPLICATION, KEEP_TEMPORAL_RETENTION, FILESTREAM | databases have no such parts |
 //! | LOADHISTORY, ONLINE, VERBOSE | they change nothing that a client of VDI sees |
+//!
+//! These are read and refused: MIRROR TO (3218); BACKUP and RESTORE of FILE, FILEGROUP,
+//! READ_WRITE_FILEGROUPS and PAGE, RESTORE FROM DATABASE_SNAPSHOT, STOPATMARK and STOPBEFOREMARK,
+//! and SNAPSHOT of a database in memory (3015); TAPE and URL devices (3201).
 
 mod ast;
 mod expression;
@@ -52,4 +56,4 @@ pub use expression::{
 pub use option::{OptionName, OptionValue, WithOption};
 pub use parse_batch::{ParseOptions, parse};
 pub use parse_execute::parse_declarations;
-pub use script::{ScriptBatch, split_script};
+pub use script::{Inside, ScriptBatch, split_script};

@@ -227,14 +227,19 @@ fn ten_thousand_results_are_drawn_as_they_come_into_sight() {
 // Catches: a page that a narrow window cuts off, or that hides the matrix behind a case for good.
 #[test]
 fn a_narrow_window_holds_it_all() {
-    let Some((_folder, mut page)) = shown(vec![run("c", all_verdicts())]) else { return };
+    let runs = ["a", "b", "c", "d"].map(|client| run(client, all_verdicts())).to_vec();
+    let Some((_folder, mut page)) = shown(runs) else { return };
     page.call(
         "Emulation.setDeviceMetricsOverride",
         json!({"width": 380, "height": 740, "deviceScaleFactor": 1, "mobile": true}),
     );
     let overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
     assert_eq!(page.number(overflow), 0);
-    page.click("[data-id='client/must-rules/fail']");
+    let room = "Math.min(...[...document.querySelectorAll('.what')].map((e) => e.clientWidth))";
+    assert!(page.number(room) > 120);
+    let last = "Math.max(...[...document.querySelectorAll('.case .v')].map((e) => e.getBoundingClientRect().right)) <= innerWidth";
+    assert_eq!(page.value(last), true);
+    page.click("[data-id='client/must-rules/fail'] .what");
     assert_eq!(page.text(OPEN), "client/must-rules/fail");
     assert_eq!(page.number(overflow), 0);
     page.click(".close");

@@ -12,6 +12,8 @@ use crate::conformance::source::Source::{Inferred, Microsoft, Page, Practice, Un
 const SUCCESS: CompletionCode = CompletionCode::ERROR_SUCCESS;
 const NOT_SUPPORTED: CompletionCode = CompletionCode::ERROR_NOT_SUPPORTED;
 const REFUSED: &[CompletionCode] = &[NOT_SUPPORTED];
+/// A client may also abort what it cannot take a snapshot of.
+const NOT_DONE: &[CompletionCode] = &[NOT_SUPPORTED, CompletionCode::ERROR_OPERATION_ABORTED];
 const EITHER: &[CompletionCode] = &[NOT_SUPPORTED, SUCCESS];
 const DONE: &[CompletionCode] = &[SUCCESS];
 
@@ -250,14 +252,14 @@ fn unsupported() -> Vec<Case> {
             "A client that takes no snapshots does not claim to have taken one.",
             Inferred("VDC_Snapshot"),
             &[CommandCode::SNAPSHOT, CommandCode::MOUNT_SNAPSHOT],
-            REFUSED,
+            NOT_DONE,
         ),
         refused(
             "client/CompleteCommand/PrepareToFreeze-unasked",
             "A client that did not ask for VDF_SnapshotPrepare refuses PrepareToFreeze.",
             Inferred("VDF_SnapshotPrepare"),
             &[CommandCode::PREPARE_TO_FREEZE],
-            REFUSED,
+            NOT_DONE,
         ),
         refused(
             "client/CompleteCommand/header-only-commands",

@@ -24,7 +24,7 @@ fn several() -> Vec<Case> {
         .judged(&[Check::Played, Check::Returned, Check::NothingBehindEnd]),
         pair(must(
             "client/devices/each-once",
-            "n devices are n distinct interfaces, each opened once under its own name.",
+            "Each of several devices is opened once, under its own name.",
             Page("OpenDevice"),
         ))
         .hint("Opening one name n times is a common mistake.")

@@ -47,7 +47,7 @@ fn create() -> Vec<Case> {
         ),
         configuration(
             "client/Create/soft-filemarks",
-            "softFileMarkBlockSize is given with VDF_FileMarks only.",
+            "The size of soft filemarks is given with VDF_FileMarks only.",
             Page("VDConfig Structure"),
             Check::SoftFileMarks,
         ),
@@ -103,7 +103,7 @@ fn names() -> Vec<Case> {
 
 fn get_configuration() -> Vec<Case> {
     let waiting = [Step::Attach, Step::Pause(50)];
-    let configured = [Step::Attach, Step::Configure];
+    let configured = [Step::Attach, Step::Configure, Step::Pause(50)];
     let with = |steps: &[Step], last: Step| {
         let steps: Vec<_> = steps.iter().cloned().chain([last]).collect();
         backup(&[]).only(&steps)

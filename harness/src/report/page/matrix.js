@@ -109,8 +109,8 @@ function groupRow(item, k) {
   });
   const row = element("div", { class: `group${k === state.active ? " active" : ""}`, role: "row", id: `row-${k}`, "aria-level": 1, "aria-rowindex": k + 2,
     "aria-expanded": String(!state.folded.has(item.area)) },
-    element("span", { class: "heading", role: "gridcell" }, element("span", { class: "fold", "aria-hidden": "true" }, "▾"), item.area, element("small", {}, String(item.entries.length))),
-    element("span", { class: "level", role: "gridcell" }), ...cells);
+    element("span", { class: "heading", role: "gridcell", "aria-colspan": 2 }, element("span", { class: "fold", "aria-hidden": "true" }, "▾"), item.area, element("small", {}, String(item.entries.length))),
+    ...cells);
   row.addEventListener("click", () => {
     activate(k);
     fold(item.area, !state.folded.has(item.area));

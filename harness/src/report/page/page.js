@@ -150,6 +150,7 @@ function start() {
   const root = document.documentElement.style;
   root.setProperty("--runs", data.runs.length);
   if (data.runs.length > 4) root.setProperty("--cell", "88px");
+  document.body.classList.toggle("several", data.runs.length > 1);
   byId("title").textContent = data.title;
   byId("subtitle").textContent = data.subtitle;
   byId("runs").append(...data.runs.map(runCard));

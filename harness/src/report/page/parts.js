@@ -41,7 +41,7 @@ function svg(tag, attributes = {}, ...children) {
 function badge(verdict) {
   const name = cssName(verdict);
   const picture = svg("svg", { "aria-hidden": "true" }, svg("use", { href: `#i-${name}` }));
-  const made = element("span", { class: `v ${name}`, title: MEANING[verdict] }, picture, verdict);
+  const made = element("span", { class: `v ${name}`, title: MEANING[verdict] }, picture, element("span", {}, verdict));
   made.style.color = `var(--${name})`;
   made.style.background = `var(--${name}-soft)`;
   return made;

@@ -14,7 +14,9 @@ use crate::support::{Pair, client_config, objects_left, watched};
 
 /// Catches: a byte count beyond the command's that reaches the server as bytes, or is lost as a claim.
 #[rstest]
-fn more_bytes_than_asked_for(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn more_bytes_than_asked_for(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let pair = Pair::new(backend, client_config(1), 1);
         for (claimed, bytes) in
@@ -53,7 +55,9 @@ fn more_bytes_than_asked_for(#[values(Backend::Posix, Backend::Portable)] backen
 /// Catches: two threads that get one command, a thread that Close leaves asleep, completions that only
 /// the thread may send which took the command.
 #[rstest]
-fn many_threads_on_one_device(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn many_threads_on_one_device(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let pair = Pair::new(backend, client_config(1), 1);
         let agent = pair.agent();
@@ -127,7 +131,7 @@ fn many_threads_on_one_device(#[values(Backend::Posix, Backend::Portable)] backe
 /// interval, is not restarted by a completion, or blames nobody.
 #[rstest]
 fn the_server_time_out(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(false, true)] short_waits: bool,
 ) {
     watched(move || {
@@ -181,7 +185,7 @@ fn the_server_time_out(
 /// Catches: a time-out that is not kept when the agent slept without a clock as the command came.
 #[rstest]
 fn the_server_time_out_of_a_client_that_never_answers(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
 ) {
     watched(move || {
         let pair = Pair::new(backend, VdConfig { server_time_out: 40, ..client_config(1) }, 1);
@@ -204,7 +208,9 @@ fn the_server_time_out_of_a_client_that_never_answers(
 /// Catches: threads that wait for ever because a leader left and nobody took over. (Hand-overs that
 /// cost a follower its second of patience now and then are beyond what a test without a clock can tell.)
 #[rstest]
-fn leadership_is_never_lost(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn leadership_is_never_lost(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         for _ in 0..50 {
             let pair = Pair::new(backend, client_config(3), 1);
@@ -231,5 +237,45 @@ fn leadership_is_never_lost(#[values(Backend::Posix, Backend::Portable)] backend
             pair.server.close().unwrap();
             assert_eq!(objects_left(&pair.environment), NOTHING);
         }
+    });
+}
+
+/// Catches: a freed buffer of which the wrong thread is told, or of several only one thread: each such
+/// miss costs a second, and all of them together the watchdog's patience.
+#[rstest]
+fn threads_that_wait_for_buffers_are_all_fed(
+    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(false, true)] the_leader_waits_for_a_buffer: bool,
+) {
+    watched(move || {
+        let pair = Pair::new(backend, client_config(1), 1);
+        pair.server.request_buffers(4096, 0, 2).unwrap();
+        let (server, device, client) =
+            (&pair.server, &pair.server_devices[0], &pair.client_devices[0]);
+        for _ in 0..150 {
+            let take = |size: u32| server.allocate_buffer(size, 0).unwrap();
+            let (small, large) = ([take(4096), take(4096)], take(65536));
+            thread::scope(|scope| {
+                // Leads to the end.
+                scope.spawn(move || match the_leader_waits_for_a_buffer {
+                    true => drop(server.allocate_buffer_wait(65536, 0, None).unwrap()),
+                    false => drop(device.execute(CommandCode::FLUSH, 0, 0, None).unwrap()),
+                });
+                thread::sleep(Duration::from_millis(1));
+                let wait = || server.allocate_buffer_wait(4096, 0, None).unwrap();
+                let waiting = [(); 2].map(|()| scope.spawn(wait));
+                thread::sleep(Duration::from_millis(1));
+                drop(small);
+                // Kept until both have one: a buffer that comes back is told anew.
+                let fed = waiting.map(|thread| thread.join().unwrap());
+                drop((fed, large));
+                if !the_leader_waits_for_a_buffer {
+                    let command = client.get_command(None).unwrap();
+                    let done = CompletionCode::ERROR_SUCCESS;
+                    client.complete_command(command.id, done, 0, 0).unwrap();
+                }
+            });
+        }
+        leave(pair);
     });
 }

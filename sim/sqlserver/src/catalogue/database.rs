@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::log::{ChainPoint, Log};
 use super::lsn_text;
+use super::memory_file::MemoryFile;
 use super::pages::{GeneratedFile, PageChange, is_data_page, mix};
 use super::restore_rules::Progress;
 use super::storage::ExtentId;
@@ -81,6 +82,9 @@ pub enum Content {
     Generated(GeneratedFile),
     /// They stand in this file, each at its number times the page size.
     Stored(PathBuf),
+    /// They are in memory, for as long as the server lives.
+    #[serde(skip)]
+    Memory(MemoryFile),
     /// A log file: its records are in the catalogue.
     Log,
 }

@@ -18,6 +18,7 @@ use posix as system;
 use windows as system;
 
 use super::database::{Content, Database, FileKind};
+use super::memory_file::MemoryFile;
 use super::pages::{
     PageChange, clear_bits, fill_data_page, fill_map, gam_pages, is_differential_map,
 };
@@ -49,12 +50,19 @@ pub struct StorageError {
     pub error: io::Error,
 }
 
+/// A file of pages, open.
+#[derive(Debug)]
+enum PageFile {
+    Disk(PathBuf, File),
+    Memory(MemoryFile),
+}
+
 /// The pages of a database as it was when this was made.
 #[derive(Debug)]
 pub struct Pages {
     database: Database,
     changed: BTreeSet<ExtentId>,
-    files: HashMap<u16, (PathBuf, File)>,
+    files: HashMap<u16, PageFile>,
 }
 
 impl Pages {
@@ -66,11 +74,16 @@ impl Pages {
     pub fn open(database: &Database) -> Result<Pages, StorageError> {
         let mut files = HashMap::new();
         for file in &database.files {
-            if let Content::Stored(path) = &file.content {
-                let opened = File::options().read(true).write(true).open(path);
-                let opened = opened.map_err(|error| StorageError { path: path.clone(), error })?;
-                files.insert(file.id, (path.clone(), opened));
-            }
+            let opened = match &file.content {
+                Content::Stored(path) => {
+                    let opened = File::options().read(true).write(true).open(path);
+                    let failed = |error| StorageError { path: path.clone(), error };
+                    PageFile::Disk(path.clone(), opened.map_err(failed)?)
+                }
+                Content::Memory(file) => PageFile::Memory(file.clone()),
+                Content::Generated(_) | Content::Log => continue,
+            };
+            files.insert(file.id, opened);
         }
         let changed = database
             .changed
@@ -90,9 +103,11 @@ impl Pages {
         id: ExtentId,
         bytes: &mut [u8; EXTENT_SIZE],
     ) -> Result<(), StorageError> {
-        if let Some((path, file)) = self.files.get(&id.file) {
-            let at = u64::from(id.extent) * EXTENT_SIZE as u64;
-            read_at(path, file, bytes, at)?;
+        let at = u64::from(id.extent) * EXTENT_SIZE as u64;
+        match self.files.get(&id.file) {
+            Some(PageFile::Disk(path, file)) => read_at(path, file, bytes, at)?,
+            Some(PageFile::Memory(file)) => file.read(bytes, at),
+            None => {}
         }
         let generated = match self.database.file(id.file).map(|file| &file.content) {
             Some(Content::Generated(generated)) => Some(generated),
@@ -178,9 +193,15 @@ impl Pages {
     }
 
     fn write_at(&self, file: u16, bytes: &[u8], at: u64) -> Result<(), StorageError> {
-        let Some((path, file)) = self.files.get(&file) else { return Ok(()) };
-        let written = write_all_at(file, bytes, at);
-        written.map_err(|error| StorageError { path: path.clone(), error })
+        match self.files.get(&file) {
+            Some(PageFile::Disk(path, file)) => write_all_at(file, bytes, at)
+                .map_err(|error| StorageError { path: path.clone(), error }),
+            Some(PageFile::Memory(file)) => {
+                file.write(bytes, at);
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Writes what changes say into the files.

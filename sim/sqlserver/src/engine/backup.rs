@@ -1,11 +1,12 @@
 //! BACKUP.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use mtf::EXTENT_PAGES;
+use mtf::{EXTENT_PAGES, Raid};
 use uuid::Uuid;
 use vdi_protocol::Direction;
 
@@ -14,6 +15,7 @@ use super::device;
 use super::family_stream::{BackupJob, FamilyStream};
 use super::log_words::{LogWords, log_lsn};
 use super::set::SetWriter;
+use super::snapshot::{self, SnapshotStream};
 use crate::catalogue::{
     BackupFacts, BackupSetRow, Database, ExtentId, MediaFamilyRow, Pages, SetKind,
 };
@@ -28,23 +30,31 @@ const BLOCK_SIZE: u32 = 512;
 /// Executes a BACKUP. The catalogue notes it down, and the log is truncated, only after the last
 /// device has acknowledged everything.
 pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer, SeveralMessages> {
-    if plan.transfer.snapshot {
-        return Err(Message::new(3015, &[&"BACKUP ... WITH SNAPSHOT"]).into());
-    }
     let server = &context.instance.server;
     let _reserved = match plan.options.kind {
         SetKind::Log => None,
         _ => Some(server.reserve(&plan.database).ok_or_else(|| Message::new(3023, &[]))?),
     };
+    if plan.transfer.snapshot {
+        snapshot::materialize(context, &plan.database)?;
+    }
     let (database, facts) = context.instance.update(|catalogue| begin(catalogue, plan))?;
     let pages = Pages::open(&database).map_err(|error| context.storage_failed(&error))?;
     let extents = match plan.options.kind {
+        _ if plan.transfer.snapshot => Vec::new(),
         SetKind::Full => pages.allocated().map_err(|error| context.storage_failed(&error))?,
         SetKind::Differential => pages.differential(),
         SetKind::Log => Vec::new(),
     };
     let counts = counts(&extents);
-    let (started, clock, media_set) = (now(), Instant::now(), Uuid::new_v4());
+    let appends = plan.devices[0].kind == DeviceKind::Disk && !plan.overwrite;
+    let opened = if appends { device::open_media(context, &plan.devices)? } else { Vec::new() };
+    let (files, media): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+    let (started, clock) = (now(), Instant::now());
+    let media_set = match media.first() {
+        Some(media) => media.raid.get(Raid::MEDIA_SET),
+        None => Uuid::new_v4(),
+    };
     let job = BackupJob {
         context,
         set: SetWriter {
@@ -57,6 +67,7 @@ pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer,
             media_set,
             started,
             block_size: plan.transfer.block_size.unwrap_or(BLOCK_SIZE),
+            media: &media,
             pages: &counts,
         },
         pages: &pages,
@@ -66,7 +77,7 @@ pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer,
         finished: started,
         failed: Mutex::new(None),
     };
-    let size = send(context, plan, &job)?;
+    let size = send(context, plan, &job, files)?;
     let elapsed = clock.elapsed();
     let row = history_row(&job, size);
     context.instance.update(|catalogue| {
@@ -104,10 +115,13 @@ fn counts(extents: &[ExtentId]) -> Vec<(u16, u64)> {
 }
 
 /// Sends every family to its device. Returns the size of the backup in bytes.
+///
+/// `files` are those that the set is appended to.
 fn send(
     context: &Context<'_>,
     plan: &BackupPlan,
     job: &BackupJob<'_>,
+    files: Vec<File>,
 ) -> Result<u64, SeveralMessages> {
     let other = |error: crate::transfer::SourceError| -> SeveralMessages {
         let own = job.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
@@ -120,9 +134,15 @@ fn send(
     match plan.devices[0].kind {
         DeviceKind::VirtualDevice => {
             let set = device::attach(context, Direction::Backup, &plan.devices, &plan.transfer)?;
-            let (mut streams, size) = FamilyStream::all(job).map_err(other)?;
-            let sources = streams.iter_mut().map(|stream| stream as &mut dyn Source).collect();
-            match set.backup(sources) {
+            let (done, size) = if plan.transfer.snapshot {
+                let (mut stream, size) = SnapshotStream::new(job).map_err(other)?;
+                (set.backup(vec![&mut stream]), size)
+            } else {
+                let (mut streams, size) = FamilyStream::all(job).map_err(other)?;
+                let sources = streams.iter_mut().map(|stream| stream as &mut dyn Source).collect();
+                (set.backup(sources), size)
+            };
+            match done {
                 Ok(_) => Ok(size),
                 Err(error) => {
                     let mut failed = device::transfer_failed(context, &error);
@@ -135,24 +155,36 @@ fn send(
         }
         DeviceKind::Disk => {
             let (streams, size) = FamilyStream::all(job).map_err(other)?;
-            let mut files = Vec::new();
-            for device in &plan.devices {
-                files.push(device::create(context, device, plan.overwrite)?);
+            let mut files = files;
+            if files.is_empty() {
+                for device in &plan.devices {
+                    files.push(device::create(context, device)?);
+                }
             }
             let mut buffer = vec![0; device::disk_transfer(&plan.transfer)];
-            for ((mut stream, mut file), device) in
-                streams.into_iter().zip(files).zip(&plan.devices)
-            {
-                loop {
-                    let count = stream.read(&mut buffer).map_err(other)?;
-                    if count == 0 {
-                        break;
+            let write = || {
+                for ((mut stream, file), device) in
+                    streams.into_iter().zip(&mut files).zip(&plan.devices)
+                {
+                    loop {
+                        let count = stream.read(&mut buffer).map_err(other)?;
+                        if count == 0 {
+                            break;
+                        }
+                        device::write(device, file, &buffer[..count])?;
                     }
-                    device::write(device, &mut file, &buffer[..count])?;
+                    device::sync(device, file)?;
                 }
-                device::sync(device, &file)?;
+                Ok(size)
+            };
+            let written = write();
+            if written.is_err() {
+                for (file, media) in files.iter().zip(job.set.media) {
+                    // The sets before the one that failed are what they were.
+                    let _ = file.set_len(media.end);
+                }
             }
-            Ok(size)
+            written
         }
         DeviceKind::Tape | DeviceKind::Url => {
             let error = std::io::Error::from(std::io::ErrorKind::NotFound);
@@ -206,8 +238,9 @@ fn log_pages(job: &BackupJob<'_>) -> u64 {
 /// 4035 for each file, then 3014.
 fn messages(job: &BackupJob<'_>, elapsed: Duration) -> Vec<Message> {
     let database = job.set.database;
-    let processed =
-        |count: u64, file: &str| Message::new(4035, &[&count, &database.name, &file, &1]);
+    let processed = |count: u64, file: &str| {
+        Message::new(4035, &[&count, &database.name, &file, &job.set.position()])
+    };
     let mut messages = Vec::new();
     let mut total = log_pages(job);
     for (id, count) in job.set.pages {

@@ -42,11 +42,11 @@ impl BackupJob<'_> {
         (self.extents.len() as u64).div_ceil(self.families())
     }
 
-    fn logs(&self) -> Vec<VirtualLogFile> {
+    pub(super) fn logs(&self) -> Vec<VirtualLogFile> {
         Log::virtual_files(self.set.facts.first, self.set.facts.last)
     }
 
-    fn log_record(&self, file: &VirtualLogFile) -> Record<Mstl> {
+    pub(super) fn log_record(&self, file: &VirtualLogFile) -> Record<Mstl> {
         let facts = self.set.facts;
         self.set.release().log(file, facts.first, facts.last)
     }
@@ -62,7 +62,8 @@ impl BackupJob<'_> {
         let text = |error: mtf::TextTooLong| SourceError::Other(error.to_string());
         let start = self.set.start(family).map_err(text)?;
         let configuration = start.configuration.clone();
-        let mut writer = BackupWriter::begin(Counter::default(), start).map_err(io)?;
+        let mut writer = self.begin(Counter::default(), start, family).map_err(io)?;
+        let begin = self.set.media(family).map_or(0, |media| media.end);
         let count = self.extents_of_family();
         if count > 0 {
             writer.begin_data().map_err(io)?;
@@ -87,7 +88,20 @@ impl BackupJob<'_> {
         let end = writer.position();
         let before = writer.get_mut().0;
         let counter = writer.finish(&configuration, size).map_err(io)?;
-        Ok((size, end + counter.0 - before))
+        Ok((size, end - begin + counter.0 - before))
+    }
+
+    /// Begins a family: on new media, or behind what stands there.
+    fn begin<W: std::io::Write>(
+        &self,
+        out: W,
+        start: mtf::BackupStart,
+        family: u16,
+    ) -> std::io::Result<BackupWriter<W>> {
+        match self.set.media(family) {
+            Some(media) => BackupWriter::append(out, start, media.end, media.marks.clone()),
+            None => BackupWriter::begin(out, start),
+        }
     }
 
     fn fail(&self, messages: SeveralMessages) -> SourceError {
@@ -227,7 +241,7 @@ impl<'j> FamilyStream<'j> {
             let start = job.set.start(self.family);
             let start = start.map_err(|error| SourceError::Other(error.to_string()))?;
             let buffer = std::mem::take(&mut self.made);
-            let mut writer = BackupWriter::begin(buffer, start).map_err(io)?;
+            let mut writer = job.begin(buffer, start, self.family).map_err(io)?;
             let left = job.extents_of_family();
             self.place = match left {
                 0 => Place::Log { next: 0 },

@@ -68,11 +68,14 @@ pub(super) fn inspect(
         RestoreKind::FileListOnly => (FILE_LIST, file_list(head)),
         RestoreKind::LabelOnly => (LABEL, vec![label(head)]),
         _ => {
-            let last = brought.last.as_ref().unwrap_or(&head.configuration);
             let columns = header_columns(context.instance.profile.version.major);
-            let mut row = header(head, last, is_virtual);
-            row.truncate(columns.len());
-            (columns, vec![row])
+            let row = |(head, last): &(Head, Option<mtf::Configuration>)| {
+                let last = last.as_ref().unwrap_or(&head.configuration);
+                let mut row = header(head, last, is_virtual);
+                row.truncate(columns.len());
+                row
+            };
+            (columns, brought.sets.iter().map(row).collect())
         }
     };
     let columns = columns.iter().map(|(name, data_type)| Column::new(name, *data_type)).collect();
@@ -316,7 +319,7 @@ fn header(head: &Head, last: &mtf::Configuration, is_virtual: bool) -> Vec<Value
         "SQL_Latin1_General_CP1_CI_AS".into(),
         Value::Guid(scin.get(Scin::FAMILY_GUID)),
         no(),
-        no(),
+        has(Scin::SNAPSHOT),
         no(),
         no(),
         has(Scin::CHECKSUM),

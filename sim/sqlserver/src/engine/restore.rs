@@ -4,7 +4,6 @@
 //! everything has been read and checked; until then the old database stands. The pages of a
 //! differential backup wait in files beside the database's own until the same is true.
 
-use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -19,6 +18,7 @@ use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
 use super::inspect;
 use super::log_words::LogWords;
 use super::password;
+use super::snapshot;
 use crate::catalogue::{
     Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
     Log, LogRecord, PageChange, Pages, Progress, RecoveryModel, RestoreRow, SetKind, check_target,
@@ -33,9 +33,6 @@ pub(crate) fn restore(
     context: &Context<'_>,
     plan: &RestorePlan,
 ) -> Result<Answer, SeveralMessages> {
-    if plan.transfer.snapshot {
-        return Err(Message::new(3015, &[&"RESTORE ... WITH SNAPSHOT"]).into());
-    }
     if plan.kind == RestoreKind::RewindOnly {
         return Err(Message::new(3216, &[]).into());
     }
@@ -43,12 +40,18 @@ pub(crate) fn restore(
         return inspect::inspect(context, plan);
     }
     if plan.database.eq_ignore_ascii_case("master") {
+        if plan.transfer.snapshot {
+            return Err(Message::new(3196, &[]).into());
+        }
         return Err(Message::new(3108, &[]).into());
     }
     let reserved = context.instance.server.reserve(&plan.database);
     let _reserved = reserved.ok_or_else(|| Message::new(3101, &[]))?;
     if plan.devices.is_empty() {
         return recover_only(context, plan);
+    }
+    if plan.transfer.snapshot {
+        return snapshot::restore(context, plan);
     }
     let clock = Instant::now();
     let job = RestoreJob::new(context, plan)?;
@@ -110,12 +113,16 @@ pub(super) fn read_families(
     gate: &dyn Gate,
     extent: Extent,
 ) -> Result<Families, SeveralMessages> {
+    // A number that no set has is not found.
+    let wanted = (plan.position != 0).then(|| u16::try_from(plan.position).unwrap_or(u16::MAX));
     let go_on = plan.transfer.continue_after_error;
     let sink = |(index, device): (usize, &'_ crate::session::DevicePlan)| (index, device.clone());
     let devices: Vec<_> = plan.devices.iter().enumerate().map(sink).collect();
     let mut sinks: Vec<_> = devices
         .iter()
-        .map(|(index, device)| FamilySink::new(context, gate, *index, &device.name, extent, go_on))
+        .map(|(index, device)| {
+            FamilySink::new(context, gate, *index, &device.name, (extent, wanted), go_on)
+        })
         .collect();
     match plan.devices[0].kind {
         DeviceKind::VirtualDevice => {
@@ -190,11 +197,12 @@ impl Target {
     }
 }
 
-struct RestoreJob<'j> {
-    context: &'j Context<'j>,
-    plan: &'j RestorePlan,
-    names: Vec<&'j str>,
-    existing: Option<Database>,
+pub(super) struct RestoreJob<'j> {
+    pub(super) context: &'j Context<'j>,
+    pub(super) plan: &'j RestorePlan,
+    pub(super) names: Vec<&'j str>,
+    /// What stands under the database's name.
+    pub(super) existing: Option<Database>,
     heads: Heads,
     target: OnceLock<Target>,
     /// Keeps two heads from settling it at once.
@@ -221,7 +229,10 @@ impl Gate for RestoreJob<'_> {
 }
 
 impl<'j> RestoreJob<'j> {
-    fn new(context: &'j Context<'j>, plan: &'j RestorePlan) -> Result<Self, SeveralMessages> {
+    pub(super) fn new(
+        context: &'j Context<'j>,
+        plan: &'j RestorePlan,
+    ) -> Result<Self, SeveralMessages> {
         let catalogue = context.instance.catalogue()?;
         Ok(RestoreJob {
             context,
@@ -247,6 +258,12 @@ impl<'j> RestoreJob<'j> {
         let existing = self.existing.as_ref();
         if plan.transfer.checksum && !has_checksums(head) {
             return Err(Message::new(3187, &[]).into());
+        }
+        if head.configuration.set().get(Scin::FLAGS) & Scin::SNAPSHOT != 0 {
+            let text = "The backup set was made WITH SNAPSHOT and holds no data. Restore it WITH \
+                        SNAPSHOT, with the client that has the files.";
+            context.tell(Message::user(0, 10, 1, text.to_owned()));
+            return Err(Message::new(3119, &[]).into());
         }
         let stops = plan.stop_at.is_some();
         let name = &plan.database;
@@ -288,15 +305,20 @@ impl<'j> RestoreJob<'j> {
     fn beside(&self, mut database: Database) -> Database {
         let run = Uuid::new_v4().simple().to_string();
         for file in &mut database.files {
-            if let Content::Stored(path) = &mut file.content {
-                path.set_file_name(format!("{run}-{}.waiting", file.id));
+            if file.kind == FileKind::Data {
+                let name = format!("{run}-{}.waiting", file.id);
+                file.content = self.context.instance.server.place_file(&name);
             }
         }
         database
     }
 
     /// The database that a full backup describes, with files of its own.
-    fn new_database(&self, head: &Head, facts: &BackupFacts) -> Result<Database, SeveralMessages> {
+    pub(super) fn new_database(
+        &self,
+        head: &Head,
+        facts: &BackupFacts,
+    ) -> Result<Database, SeveralMessages> {
         let (plan, set) = (self.plan, head.configuration.set());
         let logical: Vec<_> =
             head.configuration.files().map(|file| file.text(Sfin::LOGICAL_NAME)).collect();
@@ -306,7 +328,7 @@ impl<'j> RestoreJob<'j> {
                 return Err(message.with_state(2).into());
             }
         }
-        let folder = self.context.instance.server.folder().join("data");
+        let server = &self.context.instance.server;
         let run = Uuid::new_v4().simple().to_string();
         let file = |record: &mtf::Record<Sfin>| {
             let logical_name = record.text(Sfin::LOGICAL_NAME);
@@ -314,7 +336,6 @@ impl<'j> RestoreJob<'j> {
                 plan.moves.iter().find(|(name, _)| name.eq_ignore_ascii_case(&logical_name));
             let id = u16::try_from(record.get(Sfin::FILE_ID)).unwrap_or(0);
             let kind = if record.is_log() { FileKind::Log } else { FileKind::Data };
-            let path = || -> PathBuf { folder.join(format!("{run}-{id}.mdf")) };
             DatabaseFile {
                 id,
                 kind,
@@ -326,7 +347,7 @@ impl<'j> RestoreJob<'j> {
                 size: record.get(Sfin::FILE_SIZE),
                 unique_id: record.get(Sfin::UNIQUE_ID),
                 content: match kind {
-                    FileKind::Data => Content::Stored(path()),
+                    FileKind::Data => server.place_file(&format!("{run}-{id}.mdf")),
                     FileKind::Log => Content::Log,
                 },
             }
@@ -411,7 +432,11 @@ impl<'j> RestoreJob<'j> {
         if self.plan.end == SequenceEnd::Recovery {
             database.recover();
         }
-        self.keep(target, database)?;
+        self.keep(&target.facts, database)?;
+        if let (None, Some(existing)) = (&target.waiting, &self.existing) {
+            remove_files(existing);
+        }
+        target.remove(true);
         let mut counts: Vec<(u16, u64)> = Vec::new();
         for file in &target.database.files {
             let pages = match file.kind {
@@ -423,8 +448,13 @@ impl<'j> RestoreJob<'j> {
         Ok((counts, target.facts.kind))
     }
 
-    fn keep(&self, target: &Target, database: Database) -> Result<(), SeveralMessages> {
-        let (facts, plan, user) = (&target.facts, self.plan, &self.context.login.name);
+    /// Puts a restored database into the catalogue.
+    pub(super) fn keep(
+        &self,
+        facts: &BackupFacts,
+        database: Database,
+    ) -> Result<(), SeveralMessages> {
+        let (plan, user) = (self.plan, &self.context.login.name);
         self.context.instance.update(|catalogue| {
             let id = if database.id == 0 { catalogue.free_id() } else { database.id };
             catalogue.put(Database { id, ..database });
@@ -440,12 +470,7 @@ impl<'j> RestoreJob<'j> {
                 recovery: plan.end == SequenceEnd::Recovery,
             });
             Ok(())
-        })?;
-        if let (None, Some(existing)) = (&target.waiting, &self.existing) {
-            remove_files(existing);
-        }
-        target.remove(true);
-        Ok(())
+        })
     }
 
     /// Removes what a failed restore has made.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use vdi_protocol::Profile;
 
 use super::facts::media_date;
+use super::media::Media;
 use super::password;
 use crate::catalogue::{BackupFacts, Database, FileKind, RecoveryModel, SetKind};
 use crate::session::BackupPlan;
@@ -31,6 +32,8 @@ pub(super) struct SetWriter<'j> {
     pub(super) media_set: Uuid,
     pub(super) started: DateTime,
     pub(super) block_size: u32,
+    /// What stands on the media already, a family each; empty for new media.
+    pub(super) media: &'j [Media],
     /// Pages of each data file in the backup.
     pub(super) pages: &'j [(u16, u64)],
 }
@@ -45,6 +48,16 @@ impl SetWriter<'_> {
     /// The release whose records are written.
     pub(super) fn release(&self) -> Release {
         release(self.profile)
+    }
+
+    /// What stands on the media of family `family`, from 1.
+    pub(super) fn media(&self, family: u16) -> Option<&Media> {
+        self.media.iter().find(|media| media.raid.get(Raid::FAMILY) == family)
+    }
+
+    /// Position of the set on the media, from 1.
+    pub(super) fn position(&self) -> u16 {
+        self.media.first().map_or(1, |media| media.sets + 1)
     }
 
     /// What stands before the data of family `family`, from 1.
@@ -62,7 +75,7 @@ impl SetWriter<'_> {
         })?;
         let differential = self.facts.kind == SetKind::Differential;
         let version = self.profile.version;
-        let set = Record::<Sset>::new(&SetLabel {
+        let mut set = Record::<Sset>::new(&SetLabel {
             attributes: if differential { Sset::DIFFERENTIAL } else { Sset::NORMAL },
             backup_set: self.facts.set,
             name: &text(&plan.name),
@@ -74,11 +87,17 @@ impl SetWriter<'_> {
             expiration: MediaDate::UNKNOWN,
             software: (version.major, version.minor),
         })?;
+        set.set(Sset::DATA_SET_NUMBER, self.position());
         let families = u16::try_from(plan.devices.len()).unwrap_or(u16::MAX);
         let machine = self.server.split('\\').next().unwrap_or_default();
+        let raid = Record::<Raid>::new(self.media_set, families, family);
+        let (tape, raid) = match self.media(family) {
+            Some(media) => (media.tape.clone(), media.raid.clone()),
+            None => (tape, raid),
+        };
         Ok(BackupStart {
             tape,
-            raid: Record::<Raid>::new(self.media_set, families, family),
+            raid,
             set,
             volume: Record::<Volb>::new("C:", "", machine, date)?,
             configuration: self.configuration()?,
@@ -93,6 +112,7 @@ impl SetWriter<'_> {
         let flag = |on, flag| if on { flag } else { 0 };
         let flags = Scin::ALWAYS
             | flag(self.plan.transfer.checksum, Scin::CHECKSUM)
+            | flag(self.plan.transfer.snapshot, Scin::SNAPSHOT)
             | flag(facts.copy_only, Scin::COPY_ONLY)
             | flag(facts.kind == SetKind::Differential, Scin::DIFFERENTIAL);
         let letter = facts.kind.letter() as u32;

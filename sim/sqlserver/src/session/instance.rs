@@ -97,7 +97,7 @@ impl Instance {
             let missing = || Message::new(911, &[&name]).with_state(4);
             let database = catalogue.database_mut(name).ok_or_else(missing)?;
             let stored =
-                database.data_files().any(|file| matches!(file.content, Content::Stored(_)));
+                database.data_files().any(|file| !matches!(file.content, Content::Generated(_)));
             if stored && self.server.is_reserved(name) {
                 return Err(Message::new(3023, &[]));
             }

@@ -43,7 +43,7 @@ fn assert_reencoded(tools: &Path, files: &[PathBuf]) {
 
 /// Streams of every kind that a BACKUP writes.
 fn write_all(server: &mut Fixture) -> Vec<PathBuf> {
-    const STATEMENTS: [(&str, &[&str]); 12] = [
+    const STATEMENTS: [(&str, &[&str]); 13] = [
         ("BACKUP DATABASE pubs TO {}", &["full"]),
         ("BACKUP DATABASE pubs TO {} WITH DIFFERENTIAL", &["diff"]),
         ("BACKUP LOG pubs TO {}", &["log"]),
@@ -55,6 +55,8 @@ fn write_all(server: &mut Fixture) -> Vec<PathBuf> {
         ("BACKUP DATABASE pubs TO {} WITH BLOCKSIZE=4096, MEDIANAME='n'", &["b4096"]),
         ("BACKUP DATABASE pubs TO {} WITH BLOCKSIZE=32768, MEDIADESCRIPTION='d'", &["b32768"]),
         ("BACKUP DATABASE pubs TO {} WITH CHECKSUM", &["s1", "s2", "s3", "s4", "s5"]),
+        ("BACKUP LOG pubs TO {} WITH CHECKSUM", &["l1", "l2", "l3", "l4"]),
+        // Behind the one before.
         ("BACKUP LOG pubs TO {} WITH CHECKSUM", &["l1", "l2", "l3", "l4"]),
     ];
     let mut files = Vec::new();
@@ -76,7 +78,7 @@ fn streams_of_this_server_follow_the_rules_of_real_ones() {
     let Some(tools) = tools("streams_of_this_server_follow_the_rules_of_real_ones") else { return };
     let mut server = Fixture::new();
     let files = write_all(&mut server);
-    assert_eq!(files.len(), 19);
+    assert_eq!(files.len(), 23);
     assert_reencoded(&tools, &files);
 }
 
