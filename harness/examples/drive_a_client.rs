@@ -20,8 +20,8 @@ use vdisim::launch::Launch;
 use vdisim::process::ProcessGroup;
 use vdisim::protocol::{Direction, Profile};
 use vdisim::server::transfer::{
-    Action, At, CompareSink, Fault, FaultPlan, SeededBytes, SeededSource, Session, SetName,
-    Statement, TransferError, Unobserved,
+    CompareSink, FaultPlan, SeededBytes, SeededSource, Session, SetName, Statement, TransferError,
+    Unobserved,
 };
 
 /// The bytes that are backed up: so many, made from a seed.
@@ -87,6 +87,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
+    use vdisim::server::transfer::{Action, At, Fault};
+
     use super::*;
 
     // Catches: a client that loses, doubles or changes a byte on either way.
