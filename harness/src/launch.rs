@@ -4,14 +4,22 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where the dynamic linker looks first.
-const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
-
 /// Where programs are looked for.
 const PATH: &str = "PATH";
 
 /// The file name under which clients look for the library.
-pub const LIBRARY_NAME: &str = "libsqlvdi.so";
+pub use sqlvdi::caller::LIBRARY_NAME;
+
+/// Where the dynamic linker looks first.
+#[cfg(not(windows))]
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+/// Where a client that loads the library by its name finds it; COM asks the registry instead, see
+/// `vdisim register`.
+#[cfg(windows)]
+const LIBRARY_PATH: &str = PATH;
+
+/// What separates the folders of a search path.
+const SEPARATOR: &str = if cfg!(windows) { ";" } else { ":" };
 
 /// What a client's environment has to hold.
 #[derive(Clone, Debug)]
@@ -48,7 +56,7 @@ impl Launch {
         let named = self.drop_in.file_name().is_some_and(|name| name == LIBRARY_NAME);
         let folder = self.drop_in.parent().filter(|_| named);
         let folder = folder.ok_or_else(|| WrongName(self.drop_in.clone()))?;
-        command.env(LIBRARY_PATH, in_front(folder, std::env::var_os(LIBRARY_PATH)));
+        prepend(command, LIBRARY_PATH, folder);
         command.env("VDISIM_SQLVDI", &self.drop_in);
         if let Some(namespace) = &self.namespace {
             command.env("VDISIM_NAMESPACE", namespace);
@@ -57,7 +65,7 @@ impl Launch {
             command.env("VDISIM_BACKEND", backend);
         }
         if let Some(shims) = &self.shims {
-            command.env(PATH, in_front(shims, std::env::var_os(PATH)));
+            prepend(command, PATH, shims);
         }
         if let Some(trace) = &self.trace {
             command.env("VDISIM_TRACE", trace);
@@ -66,12 +74,22 @@ impl Launch {
     }
 }
 
+/// Puts a folder in front of the search path that the command has, or inherits from us.
+fn prepend(command: &mut Command, variable: &str, folder: &Path) {
+    let own = command.get_envs().find(|(name, _)| *name == variable);
+    let rest = match own {
+        Some((_, value)) => value.map(OsString::from),
+        None => std::env::var_os(variable),
+    };
+    command.env(variable, in_front(folder, rest));
+}
+
 /// The search path `rest` with a folder before everything else. An empty part would mean the
 /// present folder, so none is made.
 fn in_front(folder: &Path, rest: Option<OsString>) -> OsString {
     let mut path = folder.as_os_str().to_owned();
     if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
-        path.push(":");
+        path.push(SEPARATOR);
         path.push(rest);
     }
     path
@@ -102,7 +120,8 @@ mod tests {
         let folder = Path::new("/opt/x");
         assert_eq!(in_front(folder, None), "/opt/x");
         assert_eq!(in_front(folder, Some("".into())), "/opt/x");
-        assert_eq!(in_front(folder, Some("/a:/b".into())), "/opt/x:/a:/b");
+        let more = in_front(folder, Some("/a".into())).into_string().unwrap();
+        assert_eq!(more, format!("/opt/x{}/a", SEPARATOR));
     }
 
     // Catches: starting a client with a library that it will not find.
@@ -110,6 +129,6 @@ mod tests {
     fn a_drop_in_needs_its_name() {
         let launch = Launch::new("/opt/x/other.so".into());
         let error = launch.prepare(&mut Command::new("true")).unwrap_err().to_string();
-        assert!(error.contains("/opt/x/other.so") && error.contains("libsqlvdi.so"), "{error}");
+        assert!(error.contains("/opt/x/other.so") && error.contains(LIBRARY_NAME), "{error}");
     }
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 /// The `vdisim` command.
 pub fn vdisim() -> PathBuf {
-    built("vdisim")
+    built(&format!("vdisim{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// The drop-in.
 pub fn drop_in() -> PathBuf {
-    built("libsqlvdi.so")
+    built(vdisim::launch::LIBRARY_NAME)
 }
 
 /// `target/<profile>/<name>`.

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(windows)]
+use super::registration;
 use super::{backup, client, doctor, explain, mtf, output, restore, run, serve, shim, sql, test};
 use crate::exit::{Exit, Failure};
 
@@ -44,6 +46,12 @@ enum Command {
     /// Install sqlcmd and osql, or the drop-in for a client that does not heed LD_LIBRARY_PATH
     #[command(subcommand)]
     Shim(shim::Action),
+    /// Tell Windows that the drop-in has the VDI classes
+    #[cfg(windows)]
+    Register(registration::Register),
+    /// Take the registration back, and put back what it replaced
+    #[cfg(windows)]
+    Unregister(registration::Unregister),
     /// Self-test: a round trip of every mode through real processes and the loaded drop-in
     Test(test::Arguments),
 }
@@ -91,6 +99,10 @@ fn execute(command: Command) -> ExitCode {
         Command::Mtf(action) => mtf::execute(&action),
         Command::Shim(action) => shim::execute(&action),
         Command::Sql(arguments) => return sql::execute(arguments),
+        #[cfg(windows)]
+        Command::Register(arguments) => registration::register(&arguments),
+        #[cfg(windows)]
+        Command::Unregister(arguments) => registration::unregister(&arguments),
         Command::Test(arguments) => test::execute(&arguments),
     })
 }

@@ -8,6 +8,8 @@ mod explain;
 mod line;
 mod mtf;
 mod output;
+#[cfg(windows)]
+mod registration;
 mod restore;
 mod run;
 mod serve;

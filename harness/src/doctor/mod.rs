@@ -6,6 +6,8 @@ mod examination;
 mod finding;
 mod memory;
 mod objects;
+#[cfg(windows)]
+mod registration;
 
 pub use client::examine_client;
 pub use examination::{Examination, examine};

@@ -334,7 +334,9 @@ impl Device {
 /// error state that stays or ends too early on either side; a routine not called, or called twice, when
 /// a side aborts or closes.
 #[rstest]
-fn one_device_follows_the_model(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn one_device_follows_the_model(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let mut runner = TestRunner::new(ProptestConfig {
             cases: 150,

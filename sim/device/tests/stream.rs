@@ -44,7 +44,7 @@ fn store(set: &ClientSet, device: &ClientDevice) -> Result<Vec<u8>, HResult> {
 #[case(4)]
 #[case(64)]
 fn a_stream_arrives(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[case] devices: u32,
     #[values(false, true)] driven: bool,
 ) {
@@ -107,7 +107,7 @@ fn a_stream_arrives(
 /// Catches: a routine that is called twice or never when either side aborts while commands are open.
 #[rstest]
 fn an_abort_completes_everything_once(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(false, true)] by_client: bool,
 ) {
     watched(move || {

@@ -97,7 +97,9 @@ fn live_on_with_a_flipped_word(backend: Backend, index: usize) {
 /// Catches: a word that is believed: used as an index, a length or a state without a look, or waited
 /// for without end.
 #[rstest]
-fn every_word_turned_over(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn every_word_turned_over(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let words = {
             let pair = Pair::new(backend, client_config(1), 2);
@@ -218,7 +220,7 @@ fn stream_until_it_breaks(backend: Backend, seed: u64) {
 /// goes on to write.
 #[rstest]
 fn random_bytes_while_a_stream_runs(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(1, 2, 3, 4)] series: u64,
 ) {
     watched(move || {
@@ -235,7 +237,9 @@ const COMPLETIONS: usize = LANE + 256 + 64 * 64;
 
 /// Catches: a client that is asleep according to nobody and is never looked after again.
 #[rstest]
-fn a_sleepers_flag_taken_down(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn a_sleepers_flag_taken_down(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let pair = Pair::new(backend, client_config(1), 1);
         let stranger = control_of(&pair);
@@ -272,7 +276,7 @@ fn a_sleepers_flag_taken_down(#[values(Backend::Posix, Backend::Portable)] backe
 /// Catches: a completion that is found by its bit only, for a server whose waits are short, too.
 #[rstest]
 fn an_announcement_taken_down(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(7, 5000)] wait_ms: u64,
 ) {
     watched(move || {
@@ -304,7 +308,7 @@ fn an_announcement_taken_down(
 /// that is taken for nothing new.
 #[rstest]
 fn a_forged_completion(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(2, 0xdead)] stamp: u32,
 ) {
     watched(move || {
@@ -345,7 +349,7 @@ fn a_forged_completion(
 /// Catches: a command whose id, buffer or stamp is believed.
 #[rstest]
 fn a_forged_command(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     // The stamp, then the id in use, an id beyond all, a made-up buffer, a size beyond its buffer's.
     #[values((0, 0xdead), (4, 0), (4, 64), (28, 0x00ff_ffff), (16, 1 << 20))] forged: (usize, u32),
 ) {
@@ -376,7 +380,7 @@ fn a_forged_command(
 /// Catches: an abort that a stranger has written, of which the one who sleeps is never told.
 #[rstest]
 fn a_phase_written_over(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(0, 7, u32::MAX)] phase: u32,
     #[values(false, true)] server_sleeps: bool,
 ) {

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-#[cfg(target_os = "linux")]
-use crate::posix;
-use crate::{Backend, ObjectName, RegionError, portable};
+use crate::backend::Twin;
+use crate::{Backend, ObjectName, RegionError, native, portable};
 
 /// Waits until there is an object whose name `matches` accepts, and returns the first such name in
 /// alphabetical order; `None` when `timeout` has passed.
@@ -17,11 +16,8 @@ pub fn wait_for_object(
     timeout: Option<Duration>,
 ) -> Result<Option<ObjectName>, RegionError> {
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    match backend {
-        #[cfg(target_os = "linux")]
-        Backend::Posix => posix::folder::wait_for(&matches, deadline),
-        #[cfg(not(target_os = "linux"))]
-        Backend::Posix => Err(RegionError::Unavailable { backend }),
-        Backend::Portable => portable::folder::wait_for(&matches, deadline),
+    match backend.twin()? {
+        Twin::Native => native::folder::wait_for(&matches, deadline),
+        Twin::Portable => portable::folder::wait_for(&matches, deadline),
     }
 }

@@ -11,6 +11,14 @@ pub enum Backend {
     /// Linux: files of the tmpfs `/dev/shm`, built unnamed and named in one step, shared futexes,
     /// open-file-description locks as leases.
     Posix,
+    /// Windows: named sections of the page file, named events, leases that are the existence of a
+    /// named object.
+    ///
+    /// An object lives for as long as a process has it open: nothing is ever left behind, and a
+    /// region that is dropped takes its name with it unless somebody else has it open. There is no
+    /// group: [`Access::Group`](crate::Access::Group) takes the `gid` of another object's
+    /// [`Owner`](crate::Owner), which stands for that object's account within this process.
+    Windows,
     /// Every platform that the `shared_memory` crate knows.
     ///
     /// What it cannot do: objects have mode 0600 whatever [`Access`](crate::Access) says (the
@@ -27,7 +35,10 @@ impl Backend {
     #[cfg(target_os = "linux")]
     pub const AVAILABLE: &'static [Backend] = &[Backend::Posix, Backend::Portable];
     /// The backends that this build can use, the platform's own first.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(windows)]
+    pub const AVAILABLE: &'static [Backend] = &[Backend::Windows, Backend::Portable];
+    /// The backends that this build can use, the platform's own first.
+    #[cfg(not(any(target_os = "linux", windows)))]
     pub const AVAILABLE: &'static [Backend] = &[Backend::Portable];
 
     /// The backend to use when nobody asked for another.
@@ -39,7 +50,28 @@ impl Backend {
     pub fn as_str(self) -> &'static str {
         match self {
             Backend::Posix => "posix",
+            Backend::Windows => "windows",
             Backend::Portable => "portable",
+        }
+    }
+}
+
+/// The twin that carries a backend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Twin {
+    /// The platform's own.
+    Native,
+    /// The one for every platform.
+    Portable,
+}
+
+impl Backend {
+    /// The twin behind it, if this build has it.
+    pub(crate) fn twin(self) -> Result<Twin, RegionError> {
+        match self {
+            Backend::Portable => Ok(Twin::Portable),
+            native if Self::AVAILABLE.contains(&native) => Ok(Twin::Native),
+            backend => Err(RegionError::Unavailable { backend }),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Finding objects, and removing those that nobody lives to remove.
 
-#[cfg(target_os = "linux")]
-use crate::posix;
-use crate::{Backend, ObjectName, RegionError, portable};
+use crate::backend::Twin;
+use crate::{Backend, ObjectName, RegionError, native, portable};
 
 /// An object as the system lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +34,9 @@ pub enum Removed {
 
 /// Lists the objects whose names begin with `prefix`, by name.
 pub fn list_objects(backend: Backend, prefix: &str) -> Result<Vec<ObjectInfo>, RegionError> {
-    let mut found = match backend {
-        #[cfg(target_os = "linux")]
-        Backend::Posix => posix::folder::list(&|name| name.starts_with(prefix)),
-        #[cfg(not(target_os = "linux"))]
-        Backend::Posix => Err(RegionError::Unavailable { backend }),
-        Backend::Portable => portable::folder::list(&|name| name.starts_with(prefix)),
+    let mut found = match backend.twin()? {
+        Twin::Native => native::folder::list(&|name| name.starts_with(prefix)),
+        Twin::Portable => portable::folder::list(&|name| name.starts_with(prefix)),
     }?;
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
@@ -51,11 +47,8 @@ pub fn list_objects(backend: Backend, prefix: &str) -> Result<Vec<ObjectInfo>, R
 /// The creator's lease decides, never age: it is taken first, so that of two cleaners one works, and
 /// the name is removed only if it still stands for the object that was listed.
 pub fn remove_leftover(backend: Backend, info: &ObjectInfo) -> Result<Removed, RegionError> {
-    match backend {
-        #[cfg(target_os = "linux")]
-        Backend::Posix => posix::folder::remove_leftover(info),
-        #[cfg(not(target_os = "linux"))]
-        Backend::Posix => Err(RegionError::Unavailable { backend }),
-        Backend::Portable => portable::folder::remove_leftover(info),
+    match backend.twin()? {
+        Twin::Native => native::folder::remove_leftover(info),
+        Twin::Portable => portable::folder::remove_leftover(info),
     }
 }

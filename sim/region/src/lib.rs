@@ -14,9 +14,10 @@
 //! | know the room that is left | [`memory_limits`], [`usable_cpus`] |
 //! | notice a fork | [`process_token`] |
 //!
-//! Two [`Backend`]s offer the same interface and are chosen at run time: `posix` (Linux: tmpfs
-//! objects, futexes, open-file-description locks) and `portable` (the `shared_memory` crate,
-//! polling, lock files). What `portable` cannot do is said at [`Backend::Portable`].
+//! [`Backend`]s offer the same interface and are chosen at run time: `posix` (Linux: tmpfs objects,
+//! futexes, open-file-description locks), `windows` (sections of the page file, named events) and
+//! `portable` (the `shared_memory` crate, polling, lock files). Where they differ is said at
+//! [`Backend`].
 //!
 //! # The laws of shared memory
 //!
@@ -51,11 +52,15 @@ mod posix;
 mod region;
 mod slice;
 mod watch;
+#[cfg(windows)]
+mod windows;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 use portable::native;
 #[cfg(target_os = "linux")]
 use posix as native;
+#[cfg(windows)]
+use windows as native;
 
 pub use arrival::wait_for_object;
 pub use backend::Backend;

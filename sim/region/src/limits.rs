@@ -6,7 +6,7 @@ use crate::native;
 /// limit or it cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryLimits {
-    /// Free bytes of the file system that holds the objects.
+    /// Free bytes of the file system that holds the objects; on Windows, of memory and page file.
     pub shm_free: Option<u64>,
     /// Bytes until the tightest memory limit of the control groups this process is in; page cache
     /// that the kernel can drop counts as free.
@@ -16,7 +16,7 @@ pub struct MemoryLimits {
 impl MemoryLimits {
     /// The tightest limit and its name for a user.
     pub fn tightest(&self) -> Option<(u64, &'static str)> {
-        let shm = self.shm_free.map(|free| (free, "the file system /dev/shm"));
+        let shm = self.shm_free.map(|free| (free, native::limits::SHM_LIMIT));
         let cgroup = self.cgroup_free.map(|free| (free, "the memory limit of the control group"));
         [shm, cgroup].into_iter().flatten().min_by_key(|(free, _)| *free)
     }

@@ -6,8 +6,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-#[cfg(target_os = "linux")]
-use crate::posix;
+use crate::backend::Twin;
 use crate::{
     Backend, Lease, LeaseRole, ObjectName, RegionError, SharedSlice, memory_limits, native,
     portable,
@@ -66,8 +65,7 @@ unsafe impl<T: RegionLayout, const N: usize> RegionLayout for [T; N] {}
 /// What carries the region.
 #[derive(Debug)]
 enum Backing {
-    #[cfg(target_os = "linux")]
-    Posix(posix::object::Object),
+    Native(native::object::Object),
     Portable(portable::object::Object),
 }
 
@@ -75,8 +73,7 @@ enum Backing {
 macro_rules! on_object {
     ($backing:expr, $object:ident => $body:expr) => {
         match &$backing {
-            #[cfg(target_os = "linux")]
-            Backing::Posix($object) => $body,
+            Backing::Native($object) => $body,
             Backing::Portable($object) => $body,
         }
     };
@@ -120,12 +117,9 @@ impl Region {
             return Err(RegionError::Empty { object: name.to_string() });
         }
         check_room(name, len)?;
-        let backing = match backend {
-            #[cfg(target_os = "linux")]
-            Backend::Posix => Backing::Posix(posix::object::Object::build(name, len, access)?),
-            #[cfg(not(target_os = "linux"))]
-            Backend::Posix => return Err(RegionError::Unavailable { backend }),
-            Backend::Portable => {
+        let backing = match backend.twin()? {
+            Twin::Native => Backing::Native(native::object::Object::build(name, len, access)?),
+            Twin::Portable => {
                 Backing::Portable(portable::object::Object::build(name, len, access)?)
             }
         };
@@ -142,12 +136,9 @@ impl Region {
 
     /// Maps the object of that name. Never makes one.
     pub fn open(backend: Backend, name: &ObjectName) -> Result<Region, RegionError> {
-        let backing = match backend {
-            #[cfg(target_os = "linux")]
-            Backend::Posix => Backing::Posix(posix::object::Object::open(name)?),
-            #[cfg(not(target_os = "linux"))]
-            Backend::Posix => return Err(RegionError::Unavailable { backend }),
-            Backend::Portable => Backing::Portable(portable::object::Object::open(name)?),
+        let backing = match backend.twin()? {
+            Twin::Native => Backing::Native(native::object::Object::open(name)?),
+            Twin::Portable => Backing::Portable(portable::object::Object::open(name)?),
         };
         Ok(Region::over(name, backing))
     }
@@ -161,8 +152,7 @@ impl Region {
     /// The backend that carries this region.
     pub fn backend(&self) -> Backend {
         match self.backing {
-            #[cfg(target_os = "linux")]
-            Backing::Posix(_) => Backend::Posix,
+            Backing::Native(_) => Backend::platform_default(),
             Backing::Portable(_) => Backend::Portable,
         }
     }

@@ -1,11 +1,29 @@
-/* vdiguid.h: the identities of the Virtual Device Interface's COM classes and interfaces, as plain
- * data. They are used on Windows; on Linux nothing asks for them.
+/* vdiguid.h: the identities of the Virtual Device Interface's COM classes and interfaces. On Windows
+ * they are defined here, in every file that includes this, and the linker keeps one of each; on
+ * Linux, where nothing asks for them, they are plain data.
  *
  * Part of vdisim. Names and values are those of SQL Server's interface; the wording is vdisim's.
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
 #ifndef VDISIM_VDIGUID_H
 #define VDISIM_VDIGUID_H
+
+#ifdef _WIN32
+
+#include <windows.h>
+/* What WIN32_LEAN_AND_MEAN leaves out. */
+#include <ole2.h>
+
+/* A constant is a file's own in C++ unless it says otherwise, and C warns if it does. */
+#ifdef __cplusplus
+#define VDI_SHARED extern "C"
+#else
+#define VDI_SHARED
+#endif
+#define VDI_DEFINE_GUID(name, d1, d2, d3, b0, b1, b2, b3, b4, b5, b6, b7) \
+    VDI_SHARED const GUID DECLSPEC_SELECTANY name = {d1, d2, d3, {b0, b1, b2, b3, b4, b5, b6, b7}}
+
+#else
 
 #include <stdint.h>
 
@@ -20,6 +38,8 @@ struct VDI_GUID
 
 #define VDI_DEFINE_GUID(name, d1, d2, d3, b0, b1, b2, b3, b4, b5, b6, b7) \
     static const struct VDI_GUID name = {d1, d2, d3, {b0, b1, b2, b3, b4, b5, b6, b7}}
+
+#endif
 
 /* 40700424-0080-11d2-851f-00c04fc21759 */
 VDI_DEFINE_GUID(IID_IClientVirtualDevice, 0x40700424, 0x0080, 0x11d2, 0x85, 0x1f, 0x00, 0xc0, 0x4f,

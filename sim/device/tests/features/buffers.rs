@@ -14,7 +14,7 @@ use crate::support::{Pair, client_config, environment, objects_left, server_conf
 /// server's answered with the client's code.
 #[rstest]
 fn configurations_at_and_beyond_their_limits(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
 ) {
     watched(move || {
         let environment = environment(backend);
@@ -92,7 +92,7 @@ fn configurations_at_and_beyond_their_limits(
 /// configured more modestly afterwards, a half-made segment left behind.
 #[rstest]
 fn too_many_buffers_can_be_asked_for_again(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
 ) {
     watched(move || {
         let environment = environment(backend);
@@ -134,12 +134,12 @@ fn too_many_buffers_can_be_asked_for_again(
 /// that reaches into another buffer's data, is not mapped in the client, or is not kept.
 #[rstest]
 fn prefix_zones_and_alignments(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(0, 1, 100, 4096, 65536)] prefix_zone_size: u32,
     #[values(0, 1024, 65536)] alignment: u32,
 ) {
     // The portable backend maps at pages and says so; see below.
-    let possible = backend == Backend::Posix || alignment <= 4096;
+    let possible = backend == Backend::platform_default() || alignment <= 4096;
     watched(move || {
         let config = VdConfig { prefix_zone_size, alignment, ..client_config(1) };
         if !possible {
@@ -204,7 +204,9 @@ fn refuses_the_alignment(backend: Backend, config: &VdConfig) {
 /// Catches: handles that are guessed, foreign, stale or bent and lead somewhere; a handle that changes;
 /// two live sets with one tag; a lookup that answers another code than the state asks for.
 #[rstest]
-fn handles_of_every_kind(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn handles_of_every_kind(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let environment = environment(backend);
         let client = ClientSet::new(environment.clone());

@@ -14,7 +14,9 @@ use crate::support::{Pair, client_config, objects_left, watched};
 
 /// Catches: a byte count beyond the command's that reaches the server as bytes, or is lost as a claim.
 #[rstest]
-fn more_bytes_than_asked_for(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn more_bytes_than_asked_for(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let pair = Pair::new(backend, client_config(1), 1);
         for (claimed, bytes) in
@@ -53,7 +55,9 @@ fn more_bytes_than_asked_for(#[values(Backend::Posix, Backend::Portable)] backen
 /// Catches: two threads that get one command, a thread that Close leaves asleep, completions that only
 /// the thread may send which took the command.
 #[rstest]
-fn many_threads_on_one_device(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn many_threads_on_one_device(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let pair = Pair::new(backend, client_config(1), 1);
         let agent = pair.agent();
@@ -127,7 +131,7 @@ fn many_threads_on_one_device(#[values(Backend::Posix, Backend::Portable)] backe
 /// interval, is not restarted by a completion, or blames nobody.
 #[rstest]
 fn the_server_time_out(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(false, true)] short_waits: bool,
 ) {
     watched(move || {
@@ -181,7 +185,7 @@ fn the_server_time_out(
 /// Catches: a time-out that is not kept when the agent slept without a clock as the command came.
 #[rstest]
 fn the_server_time_out_of_a_client_that_never_answers(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
 ) {
     watched(move || {
         let pair = Pair::new(backend, VdConfig { server_time_out: 40, ..client_config(1) }, 1);
@@ -204,7 +208,9 @@ fn the_server_time_out_of_a_client_that_never_answers(
 /// Catches: threads that wait for ever because a leader left and nobody took over. (Hand-overs that
 /// cost a follower its second of patience now and then are beyond what a test without a clock can tell.)
 #[rstest]
-fn leadership_is_never_lost(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn leadership_is_never_lost(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         for _ in 0..50 {
             let pair = Pair::new(backend, client_config(3), 1);

@@ -11,7 +11,9 @@ use crate::support::{Pair, client_config, device_name, environment, objects_left
 /// Catches: a set whose Close aborts although the server had closed the devices, or does not although
 /// the server needs it; a secondary's Close that ends its siblings.
 #[rstest]
-fn closes_of_every_kind(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn closes_of_every_kind(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         // A secondary that has seen VD_E_CLOSE leaves while the rest goes on.
         let pair = Pair::new(backend, client_config(2), 1);
@@ -60,7 +62,7 @@ fn closes_of_every_kind(#[values(Backend::Posix, Backend::Portable)] backend: Ba
 /// Catches: a server that waits for ever for answers which a client that has closed will never give.
 #[rstest]
 fn a_close_that_owes_answers(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(0, 1)] taken: usize,
 ) {
     watched(move || {
@@ -86,7 +88,7 @@ fn a_close_that_owes_answers(
 /// shared memory that stays mapped and named for the buffers of such commands.
 #[rstest]
 fn the_servers_close_completes_what_is_open(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(false, true)] devices_closed: bool,
 ) {
     watched(move || {
@@ -113,7 +115,7 @@ fn the_servers_close_completes_what_is_open(
 /// when a server forgets to close: a client that is never told, and shared memory that is never freed.
 #[rstest]
 fn a_server_that_just_lets_go_ends_the_set(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(false, true)] a_buffer_is_kept: bool,
 ) {
     watched(move || {

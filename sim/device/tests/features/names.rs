@@ -16,7 +16,7 @@ use crate::support::{client_config, environment, objects_left, watched};
 /// Catches: a name that is cut, folded to lower case, taken as a path or as a pattern, or that can't be
 /// opened by the server under the same bytes.
 #[rstest]
-fn names_of_every_kind(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn names_of_every_kind(#[values(Backend::platform_default(), Backend::Portable)] backend: Backend) {
     watched(move || {
         let environment = environment(backend);
         let long = |c: char| c.to_string().repeat(10_000).into_bytes();
@@ -80,7 +80,7 @@ fn names_of_every_kind(#[values(Backend::Posix, Backend::Portable)] backend: Bac
 /// Catches: device names that are cut at a word's end, found by prefix, or compared without their case.
 #[rstest]
 fn device_names_are_found_by_all_their_bytes(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
 ) {
     watched(move || {
         let environment = environment(backend);
@@ -117,7 +117,9 @@ fn device_names_are_found_by_all_their_bytes(
 
 /// Catches: two live sets with one tag, also when they are made at the same moment.
 #[rstest]
-fn tags_of_live_sets_differ(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn tags_of_live_sets_differ(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let environment = environment(backend);
         let barrier = Arc::new(Barrier::new(24));
@@ -148,7 +150,9 @@ fn tags_of_live_sets_differ(#[values(Backend::Posix, Backend::Portable)] backend
 
 /// Catches: a race in which both or neither create, an object that cannot create again after Close.
 #[rstest]
-fn creates_racing_for_a_name(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn creates_racing_for_a_name(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let environment = environment(backend);
         let clients: Vec<_> =
@@ -183,7 +187,9 @@ fn creates_racing_for_a_name(#[values(Backend::Posix, Backend::Portable)] backen
 
 /// Catches: a second server that gets a set which another one serves.
 #[rstest]
-fn a_set_has_one_server(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn a_set_has_one_server(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let environment = environment(backend);
         let client = ClientSet::new(environment.clone());
@@ -210,7 +216,9 @@ fn a_set_has_one_server(#[values(Backend::Posix, Backend::Portable)] backend: Ba
 /// Catches: an object of another version that is used, removed or hidden instead of reported with both
 /// numbers.
 #[rstest]
-fn another_layout_version(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn another_layout_version(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let environment = environment(backend);
         let client = ClientSet::new(environment.clone());
@@ -240,7 +248,9 @@ fn another_layout_version(#[values(Backend::Posix, Backend::Portable)] backend: 
 
 /// Catches: something else under a set's name that is used, or that brings the process down.
 #[rstest]
-fn an_object_that_is_no_set(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn an_object_that_is_no_set(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         let environment = environment(backend);
         let object =

@@ -6,7 +6,6 @@
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Lines, Write},
-    os::unix::process::CommandExt,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::Arc,
     thread,
@@ -18,10 +17,9 @@ use vdi_device::{
 };
 use vdi_protocol::{CommandCode, CompletionCode, HResult};
 
-use crate::{
-    forks,
-    support::{client_config, device_name, server_config},
-};
+#[cfg(unix)]
+use crate::forks;
+use crate::support::{client_config, device_name, server_config};
 
 const MARK: &str = "peer: ";
 const STARTED_AS_PEER: &str = "VDI_DEVICE_TEST_PEER";
@@ -38,13 +36,10 @@ impl Peer {
         Peer::start_by(environment, &mut Command::new(std::env::current_exe().unwrap())).unwrap()
     }
 
-    /// A peer of another user; None if this user may not start one, or it can't reach the executable.
-    pub(crate) fn of_user(environment: &Environment, uid: u32) -> Option<Peer> {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        Peer::start_by(environment, command.uid(uid).gid(uid).current_dir("/")).ok()
-    }
-
-    fn start_by(environment: &Environment, command: &mut Command) -> std::io::Result<Peer> {
+    pub(crate) fn start_by(
+        environment: &Environment,
+        command: &mut Command,
+    ) -> std::io::Result<Peer> {
         let mut child = command
             .args(["--exact", "peer::peer", "--ignored", "--nocapture", "--test-threads=1"])
             .env(STARTED_AS_PEER, "1")
@@ -94,7 +89,7 @@ impl Peer {
         self.child.id()
     }
 
-    /// Kills it with SIGKILL and waits until it is gone.
+    /// Kills it, as SIGKILL and TerminateProcess do, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -192,9 +187,11 @@ impl State {
                 let again = self.client.get_buffer_handle(slice.as_mut_ptr()).map_err(refused)?;
                 return Ok(format!("{bytes:?} {} {}", address % 65536, again == handle));
             }
+            #[cfg(unix)]
             "fork" => {
                 return Ok(forks::calls_in_a_child(&mut self.client, &self.devices[&0]));
             }
+            #[cfg(unix)]
             "leave-child" => return Ok(forks::leave_a_child_behind().to_string()),
             "why-not-create" => {
                 let error = self.client.create(b"set", &client_config(1)).unwrap_err();

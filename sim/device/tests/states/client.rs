@@ -93,7 +93,9 @@ fn client_fixture(backend: Backend, state: State) -> Fixture {
 /// Catches: a call allowed in a state where the table refuses it or the other way round, another code,
 /// a state that does not change or changes where it should not.
 #[rstest]
-fn the_client_keeps_its_table(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn the_client_keeps_its_table(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         for call in ClientCall::ALL {
             for state in State::ALL {
@@ -225,7 +227,9 @@ fn except_client(
 
 /// Catches: a condition that has another code than the table says, or is not looked at.
 #[rstest]
-fn the_client_keeps_its_exceptions(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn the_client_keeps_its_exceptions(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         for call in ClientCall::ALL {
             for state in State::ALL {

@@ -79,7 +79,9 @@ fn call_server(fixture: &mut Fixture, call: ServerCall, state: State) -> Option<
 
 /// Catches: as for the client; an abort that hides the code of a call which the table refuses anyway.
 #[rstest]
-fn the_server_keeps_its_table(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn the_server_keeps_its_table(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         for call in ServerCall::ALL {
             for state in State::ALL {
@@ -211,7 +213,9 @@ fn except_server(
 
 /// Catches: as for the client's exceptions.
 #[rstest]
-fn the_server_keeps_its_exceptions(#[values(Backend::Posix, Backend::Portable)] backend: Backend) {
+fn the_server_keeps_its_exceptions(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
     watched(move || {
         for call in ServerCall::ALL {
             for state in State::ALL {

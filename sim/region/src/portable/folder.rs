@@ -34,12 +34,13 @@ pub(crate) fn remove_leftover(info: &ObjectInfo) -> Result<Removed, RegionError>
     if leases.take(LeaseRole::Creator)? == Lease::HeldByAnother {
         return Ok(Removed::InUse);
     }
-    let listed = leases.entry().is_some_and(|entry| entry.generation == info.inode);
-    if !listed || !leases.is_named() {
-        return Ok(Removed::Gone);
+    match leases.entry() {
+        // The lock is held until `leases` goes, behind the removal.
+        Some(entry) if entry.generation == info.inode && leases.is_named() => {
+            remove(&entry, &leases).map(|()| Removed::Removed)
+        }
+        _ => Ok(Removed::Gone),
     }
-    // The lock is held until `leases` goes, behind the removal.
-    remove(&info.name, &leases).map(|()| Removed::Removed)
 }
 
 /// See [`crate::wait_for_object`].

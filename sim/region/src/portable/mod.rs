@@ -3,7 +3,10 @@
 
 pub(crate) mod folder;
 #[cfg(any(not(target_os = "linux"), test))]
-#[cfg_attr(target_os = "linux", allow(dead_code, reason = "compiled for its tests only"))]
+#[cfg_attr(
+    any(target_os = "linux", windows),
+    allow(dead_code, unused_imports, reason = "used in part, the rest is compiled for its tests")
+)]
 pub(crate) mod native;
 pub(crate) mod object;
 mod registry;

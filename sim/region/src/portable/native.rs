@@ -1,5 +1,8 @@
 //! What a platform gets that has no module of its own: less, by the standard library alone.
 
+// Such a platform's own backend is the portable one.
+pub(crate) use super::{folder, object};
+
 pub(crate) mod fork {
     //! The process number tells parent and child apart.
 
@@ -50,6 +53,9 @@ pub(crate) mod limits {
 
     /// The error number for "no room": ENOSPC of every Unix.
     pub(crate) const ENOSPC: i32 = 28;
+
+    /// What bounds the objects, for a user.
+    pub(crate) const SHM_LIMIT: &str = "the system";
 
     /// See [`crate::memory_limits`].
     pub(crate) fn memory_limits() -> MemoryLimits {

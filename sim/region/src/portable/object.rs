@@ -66,7 +66,6 @@ impl Mapping {
 
 /// An object that is open and mapped.
 pub(crate) struct Object {
-    name: ObjectName,
     mapping: Mapping,
     len: usize,
     entry: Entry,
@@ -97,10 +96,12 @@ impl Object {
         let entry = Entry { name: name.clone(), len: len as u64, generation: random() };
         // Whatever stage we are killed at, the registry knows the name; but what an earlier owner
         // left there stays until its object is gone.
-        if leases.entry().is_none() {
-            leases.write_entry(&entry)?;
+        match leases.entry() {
+            Some(earlier) if is_there(&earlier) => return Err(exists()),
+            Some(_) => {}
+            None => leases.write_entry(&entry)?,
         }
-        let mut memory = ShmemConf::new().os_id(os_id(name)).size(total).create().map_err(
+        let mut memory = ShmemConf::new().os_id(os_id(&entry)).size(total).create().map_err(
             |error| match error {
                 ShmemError::MappingIdExists => exists(),
                 error => {
@@ -111,7 +112,6 @@ impl Object {
         )?;
         memory.set_owner(false);
         let object = Object {
-            name: name.clone(),
             mapping: Mapping(memory),
             len,
             entry,
@@ -142,9 +142,9 @@ impl Object {
     pub(crate) fn open(name: &ObjectName) -> Result<Object, RegionError> {
         let not_ready = || RegionError::NotReady { object: name.to_string() };
         let mut memory =
-            ShmemConf::new().os_id(os_id(name)).open().map_err(|error| match error {
+            ShmemConf::new().os_id(os_id(&listed(name)?)).open().map_err(|error| match error {
                 // Named and without a size yet.
-                ShmemError::MapOpenFailed(errno) if errno as i32 == EINVAL => not_ready(),
+                ShmemError::MapOpenFailed(errno) if errno as i32 == memory::EMPTY => not_ready(),
                 error => os_error("shm_open", name, error),
             })?;
         memory.set_owner(false);
@@ -176,14 +176,7 @@ impl Object {
         if leases.entry().as_ref() != Some(&entry) {
             return Err(RegionError::NotFound { object: name.to_string() });
         }
-        Ok(Object {
-            name: name.clone(),
-            mapping,
-            len,
-            entry,
-            leases,
-            unfinished: AtomicBool::new(false),
-        })
+        Ok(Object { mapping, len, entry, leases, unfinished: AtomicBool::new(false) })
     }
 
     /// Lets others open the object.
@@ -222,7 +215,7 @@ impl Object {
         let held_before = self.leases.holds(LeaseRole::Creator);
         let _either_will_do = self.leases.take(LeaseRole::Creator)?;
         let ours = self.leases.is_named() && self.leases.entry().as_ref() == Some(&self.entry);
-        let removed = if ours { remove(&self.name, &self.leases) } else { Ok(()) };
+        let removed = if ours { remove(&self.entry, &self.leases) } else { Ok(()) };
         if !held_before {
             self.leases.release(LeaseRole::Creator)?;
         }
@@ -268,7 +261,7 @@ impl Drop for Object {
     fn drop(&mut self) {
         if self.unfinished.load(Ordering::Relaxed)
             && !self.leases.is_forked()
-            && let Err(error) = remove(&self.name, &self.leases)
+            && let Err(error) = remove(&self.entry, &self.leases)
         {
             tracing::warn!(%error, "an unfinished object stays behind");
         }
@@ -289,45 +282,97 @@ fn own_name(name: &ObjectName) -> Result<Option<Leases>, RegionError> {
 }
 
 /// Removes an object and its lock files; the creator's lock must be held.
-pub(super) fn remove(name: &ObjectName, leases: &Leases) -> Result<(), RegionError> {
-    remove_memory(name)?;
+pub(super) fn remove(entry: &Entry, leases: &Leases) -> Result<(), RegionError> {
+    memory::remove(entry)?;
     leases.remove();
     Ok(())
 }
 
 #[cfg(unix)]
-fn remove_memory(name: &ObjectName) -> Result<(), RegionError> {
-    // The crate removes only what it can map, and an object without a size cannot be mapped.
+mod memory {
+    //! The memory has the object's name, and goes at once when that is removed.
+
     use nix::errno::Errno;
-    match nix::sys::mman::shm_unlink(os_id(name).as_str()) {
-        Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        Err(Errno::EACCES | Errno::EPERM) => Err(denied("remove", name)),
-        Err(errno) => {
-            let object = name.to_string();
-            Err(RegionError::Os { call: "shm_unlink", object, errno: errno as i32 })
+
+    use super::{ObjectName, RegionError, denied};
+    use crate::portable::registry::{Entry, os_name};
+
+    /// The system's number for a mapping of no bytes, which an object is before it has a size.
+    pub(super) const EMPTY: i32 = libc::EINVAL;
+    pub(super) const ABSENT: i32 = libc::ENOENT;
+    pub(super) const DENIED: i32 = libc::EACCES;
+    pub(super) const FULL: i32 = libc::ENOSPC;
+
+    /// The name that the crate wants.
+    pub(super) fn os_id(entry: &Entry) -> String {
+        format!("/{}", os_name(&entry.name))
+    }
+
+    /// All of the entry that [`os_id`] needs.
+    pub(super) fn listed(name: &ObjectName) -> Result<Entry, RegionError> {
+        Ok(Entry { name: name.clone(), len: 0, generation: 0 })
+    }
+
+    /// Whether the name is taken; the making of it tells.
+    pub(super) fn is_there(_entry: &Entry) -> bool {
+        false
+    }
+
+    /// The crate removes only what it can map, and an object without a size cannot be mapped.
+    pub(super) fn remove(entry: &Entry) -> Result<(), RegionError> {
+        match nix::sys::mman::shm_unlink(os_id(entry).as_str()) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(Errno::EACCES | Errno::EPERM) => Err(denied("remove", &entry.name)),
+            Err(errno) => {
+                let object = entry.name.to_string();
+                Err(RegionError::Os { call: "shm_unlink", object, errno: errno as i32 })
+            }
         }
     }
 }
 
-#[cfg(not(unix))]
-fn remove_memory(name: &ObjectName) -> Result<(), RegionError> {
-    // What cannot be opened is not there.
-    if let Ok(mut memory) = ShmemConf::new().os_id(os_id(name)).open() {
-        memory.set_owner(true);
+#[cfg(windows)]
+mod memory {
+    //! Memory keeps its name for as long as anybody has it open: so it is called by the object's
+    //! generation, and the registry says which is the name's.
+
+    use shared_memory::ShmemConf;
+    use windows_sys::Win32::Foundation::{
+        ERROR_ACCESS_DENIED, ERROR_DISK_FULL, ERROR_FILE_INVALID, ERROR_FILE_NOT_FOUND,
+    };
+
+    use super::{ObjectName, RegionError};
+    use crate::portable::registry::{self, Entry, os_name};
+
+    pub(super) const EMPTY: i32 = ERROR_FILE_INVALID.cast_signed();
+    pub(super) const ABSENT: i32 = ERROR_FILE_NOT_FOUND.cast_signed();
+    pub(super) const DENIED: i32 = ERROR_ACCESS_DENIED.cast_signed();
+    pub(super) const FULL: i32 = ERROR_DISK_FULL.cast_signed();
+
+    pub(super) fn os_id(entry: &Entry) -> String {
+        format!("{}-{:016x}", os_name(&entry.name), entry.generation)
     }
-    Ok(())
+
+    /// The entry of that name.
+    pub(super) fn listed(name: &ObjectName) -> Result<Entry, RegionError> {
+        registry::entry_of(name).ok_or_else(|| RegionError::NotFound { object: name.to_string() })
+    }
+
+    /// Whether the memory that an entry speaks of exists.
+    pub(super) fn is_there(entry: &Entry) -> bool {
+        ShmemConf::new().os_id(os_id(entry)).open().is_ok()
+    }
+
+    /// What cannot be opened is not there.
+    pub(super) fn remove(entry: &Entry) -> Result<(), RegionError> {
+        if let Ok(mut memory) = ShmemConf::new().os_id(os_id(entry)).open() {
+            memory.set_owner(true);
+        }
+        Ok(())
+    }
 }
 
-/// The name that the crate wants.
-fn os_id(name: &ObjectName) -> String {
-    if cfg!(unix) { format!("/{}", os_name(name)) } else { os_name(name) }
-}
-
-/// The same number on every Unix, and one that Windows does not use for a missing mapping.
-const EINVAL: i32 = 22;
-const ENOENT: i32 = 2;
-const EACCES: i32 = 13;
-const ENOSPC: i32 = 28;
+use memory::{is_there, listed, os_id};
 
 fn os_error(call: &'static str, name: &ObjectName, error: ShmemError) -> RegionError {
     let object = name.to_string();
@@ -335,12 +380,12 @@ fn os_error(call: &'static str, name: &ObjectName, error: ShmemError) -> RegionE
         ShmemError::MapCreateFailed(errno)
         | ShmemError::MapOpenFailed(errno)
         | ShmemError::UnknownOsError(errno) => errno as i32,
-        _ => EINVAL,
+        _ => memory::EMPTY,
     };
     match errno {
-        ENOENT => RegionError::NotFound { object },
-        EACCES => denied("open", name),
-        ENOSPC => RegionError::NoSpace {
+        memory::ABSENT => RegionError::NotFound { object },
+        memory::DENIED => denied("open", name),
+        memory::FULL => RegionError::NoSpace {
             object,
             wanted: 0,
             free: None,
@@ -358,7 +403,7 @@ fn denied(action: &'static str, name: &ObjectName) -> RegionError {
         owner: None,
         remedy: "run as the user that made it; the portable backend cannot share it with others"
             .to_owned(),
-        errno: EACCES,
+        errno: memory::DENIED,
     }
 }
 

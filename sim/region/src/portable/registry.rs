@@ -146,7 +146,7 @@ impl Leases {
     }
 
     fn unlock(&self, role: LeaseRole) -> Result<(), RegionError> {
-        self.of(role).unlock().map_err(|error| self.fail("unlock", &error))
+        unlock(self.of(role)).map_err(|error| self.fail("unlock", &error))
     }
 
     fn held_here(&self) -> MutexGuard<'_, [bool; 2]> {
@@ -182,7 +182,7 @@ impl Leases {
     /// Removes the files' names; the creator's lock must be held. Locks on them live on.
     pub(crate) fn remove(&self) {
         for path in [&self.entry_path, &self.attacher_path, &self.creator_path] {
-            if let Err(error) = std::fs::remove_file(path) {
+            if let Err(error) = remove_file(path) {
                 tracing::debug!(path = %path.display(), %error, "a file of the registry stays");
             }
         }
@@ -208,6 +208,13 @@ impl Drop for Leases {
             }
         }
     }
+}
+
+/// This user's entry of that name, if there is one.
+#[cfg(windows)]
+pub(crate) fn entry_of(name: &ObjectName) -> Option<Entry> {
+    let path = folder(user_id()).join(format!("{}.entry", os_name(name)));
+    read_entry(&path).map(|(entry, _)| entry)
 }
 
 /// Every entry of this user's registry.
@@ -288,6 +295,14 @@ mod user {
         })
     }
 
+    pub(super) fn unlock(file: &File) -> std::io::Result<()> {
+        file.unlock()
+    }
+
+    pub(super) fn remove_file(path: &Path) -> std::io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
     pub(super) fn same_file(file: &File, path: &Path) -> bool {
         match (file.metadata(), std::fs::symlink_metadata(path)) {
             (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
@@ -296,12 +311,18 @@ mod user {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 mod user {
     //! The temporary folder is the user's own here.
 
     use std::fs::{File, OpenOptions};
+    use std::os::windows::io::AsRawHandle;
     use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use windows_sys::Win32::Storage::FileSystem::{
+        BY_HANDLE_FILE_INFORMATION, GetFileInformationByHandle,
+    };
 
     use crate::{Owner, RegionError};
 
@@ -328,14 +349,45 @@ mod user {
         Owner { uid: 0, gid: 0, mode: 0o600 }
     }
 
-    /// An open file keeps its name here.
-    pub(super) fn same_file(_file: &File, path: &Path) -> bool {
-        path.exists()
+    pub(super) fn unlock(file: &File) -> std::io::Result<()> {
+        // The standard library unlocks twice, as a file may be locked in two ways. Wine says of the
+        // second time that there is a lock of another's (33, ERROR_LOCK_VIOLATION), where Windows
+        // says that there is none.
+        match file.unlock() {
+            Err(error) if error.raw_os_error() == Some(33) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// A removed file keeps its name for as long as anybody has it open, and the name is wanted.
+    pub(super) fn remove_file(path: &Path) -> std::io::Result<()> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let aside = path.with_extension(format!("removed-{}-{count}", std::process::id()));
+        std::fs::rename(path, &aside)?;
+        std::fs::remove_file(aside)
+    }
+
+    pub(super) fn same_file(file: &File, path: &Path) -> bool {
+        File::open(path)
+            .is_ok_and(|named| number(file).is_some_and(|ours| number(&named) == Some(ours)))
+    }
+
+    /// What tells a file from every other: its volume and number there.
+    fn number(file: &File) -> Option<[u32; 3]> {
+        let mut about = BY_HANDLE_FILE_INFORMATION::default();
+        // SAFETY: the handle is open, and the pointer leads to a structure of the right type.
+        let done = unsafe { GetFileInformationByHandle(file.as_raw_handle(), &mut about) };
+        (done != 0).then_some([
+            about.dwVolumeSerialNumber,
+            about.nFileIndexHigh,
+            about.nFileIndexLow,
+        ])
     }
 }
 
 pub(crate) use user::user_id;
-use user::{folder, make_folder, owner_of, private, same_file};
+use user::{folder, make_folder, owner_of, private, remove_file, same_file, unlock};
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,9 @@ use crate::MemoryLimits;
 /// The error number for "no room".
 pub(crate) const ENOSPC: i32 = libc::ENOSPC;
 
+/// What bounds the objects, for a user.
+pub(crate) const SHM_LIMIT: &str = "the file system /dev/shm";
+
 /// The size of a page in bytes.
 pub(crate) fn page_size() -> usize {
     let size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();

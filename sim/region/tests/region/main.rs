@@ -1,4 +1,4 @@
-//! One contract for every backend, in one process and in two; what only Linux promises; bounds.
+//! One contract for every backend, in one process and in two; what only Linux and only Windows promise; bounds.
 
 mod bounds;
 mod contract;
@@ -10,3 +10,5 @@ mod two_processes;
 mod linux;
 #[cfg(target_os = "linux")]
 mod peer_on_linux;
+#[cfg(windows)]
+mod windows;

@@ -4,7 +4,9 @@
 //! mark at the beginning of an answer.
 
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+#[cfg(target_os = "linux")]
+use std::process::ExitStatus;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -81,6 +83,7 @@ impl Peer {
         self.child.wait().unwrap();
     }
 
+    #[cfg(target_os = "linux")]
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }

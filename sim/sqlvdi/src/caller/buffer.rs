@@ -8,7 +8,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use super::BufferError;
-use super::posix;
+use super::native;
 use super::set::SetInner;
 
 /// A buffer of a set, usable until the set is closed.
@@ -75,7 +75,7 @@ impl Bytes {
     ) -> Result<usize, BufferError> {
         self.with(at, len, |target| {
             // SAFETY: `with` checked the bounds and holds the set open; nobody has references.
-            Ok(unsafe { posix::read(file, target, len, offset) }?)
+            Ok(unsafe { native::read(file, target, len, offset) }?)
         })
     }
 
@@ -88,7 +88,7 @@ impl Bytes {
     ) -> Result<usize, BufferError> {
         self.with(at, len, |source| {
             // SAFETY: `with` checked the bounds and holds the set open.
-            Ok(unsafe { posix::write(file, source, len, offset) }?)
+            Ok(unsafe { native::write(file, source, len, offset) }?)
         })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use vdi_protocol::{CommandCode, CompletionCode, HResult};
 
 use super::buffer::Bytes;
-use super::posix::{DeviceObject, VdcCommand};
+use super::native::{DeviceObject, VdcCommand};
 use super::set::SetInner;
 use super::{BufferError, CallError};
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::LoadError;
-use super::posix::Symbols;
+use super::native::Symbols;
 
 /// A drop-in that was loaded from a file. Cloning it is cheap and loads nothing again.
 ///

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::LocateError;
-use super::posix::LIBRARY_NAME;
+use super::native::LIBRARY_NAME;
 
 /// The path of the drop-in, in this order: `given` (an option of the command line), the variable
 /// `VDISIM_SQLVDI`, then the newer of the one beside the executable and the one in `deps/` below.

@@ -1,5 +1,5 @@
 //! A safe way to call a drop-in: any `libsqlvdi.so`, found at run time, through the same exported
-//! symbols that a C++ client is linked with.
+//! symbols that a C++ client is linked with; on Windows any `sqlvdi.dll`, through its COM classes.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -53,12 +53,21 @@ mod device;
 mod drop_in;
 mod error;
 mod locate;
+#[cfg(unix)]
 mod posix;
 mod set;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+use posix as native;
+#[cfg(windows)]
+use windows as native;
 
 pub use buffer::MappedBuffer;
 pub use device::{CallerDevice, Command};
 pub use drop_in::DropIn;
 pub use error::{BufferError, CallError, LoadError, LocateError};
 pub use locate::locate;
+pub use native::LIBRARY_NAME;
 pub use set::CallerSet;

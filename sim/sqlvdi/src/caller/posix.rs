@@ -19,8 +19,8 @@ pub(super) use vdi_protocol::VdcCommand;
 
 use super::{CallError, LoadError};
 
-/// The file name of the drop-in.
-pub(super) const LIBRARY_NAME: &str = "libsqlvdi.so";
+/// The file name of the drop-in on this platform.
+pub const LIBRARY_NAME: &str = "libsqlvdi.so";
 
 /// The object behind `ClientVirtualDeviceSet *`: one pointer, which the library fills.
 #[derive(Debug)]

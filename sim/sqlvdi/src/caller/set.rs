@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use vdi_protocol::{HResult, VdConfig};
 
-use super::posix::{self, SetObject, Symbols};
+use super::native::{self, SetObject, Symbols};
 use super::{BufferError, CallError, CallerDevice, DropIn, MappedBuffer};
 
 /// A `ClientVirtualDeviceSet` object of a drop-in. Every call is one call of the object.
@@ -140,7 +140,7 @@ impl SetInner {
         let known = mappings.iter().find(|mapping| mapping.contains(&address)).cloned();
         let mapping = match known {
             Some(mapping) => mapping,
-            None => match posix::shared_mapping_of(address)? {
+            None => match native::shared_mapping_of(address)? {
                 Some(mapping) => {
                     mappings.push(mapping.clone());
                     mapping

@@ -97,7 +97,7 @@ unsafe extern "C" fn set_create(
     let call = trace::call("Create");
     // SAFETY: null, or what the interface asks for: an object, a string, a configuration.
     let (set, name, config) = unsafe { (inside_of_set(this), string(name), read(config)) };
-    let status = guarded(|| set?.create(name?, &config?));
+    let status = guarded(|| set?.create_ex(None, name?, &config?));
     if let Some(call) = call {
         let arguments = json!({"name": text(name), "config": config_fields(config)});
         call.returned(&set_label(set), arguments, status, json!({}));
@@ -192,7 +192,7 @@ unsafe extern "C" fn set_open_in_secondary(this: *const SetObject, name: *const 
     let call = trace::call("OpenInSecondary");
     // SAFETY: null, or an object and a string.
     let (set, name) = unsafe { (inside_of_set(this), string(name)) };
-    let status = guarded(|| set?.open_in_secondary(name?));
+    let status = guarded(|| set?.open_in_secondary_ex(None, name?));
     if let Some(call) = call {
         call.returned(&set_label(set), json!({"name": text(name)}), status, json!({}));
     }

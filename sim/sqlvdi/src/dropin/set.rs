@@ -116,12 +116,21 @@ impl DeviceSet {
         format!("set {}", self.number)
     }
 
-    pub(super) fn create(&self, name: &[u8], config: &VdConfig) -> Result<(), HResult> {
-        self.open("Create", name, |client| client.create(name, config))
+    pub(super) fn create_ex(
+        &self,
+        instance: Option<&[u8]>,
+        name: &[u8],
+        config: &VdConfig,
+    ) -> Result<(), HResult> {
+        self.open("Create", name, |client| client.create_ex(instance, name, config))
     }
 
-    pub(super) fn open_in_secondary(&self, name: &[u8]) -> Result<(), HResult> {
-        self.open("OpenInSecondary", name, |client| client.open_in_secondary(name))
+    pub(super) fn open_in_secondary_ex(
+        &self,
+        instance: Option<&[u8]>,
+        name: &[u8],
+    ) -> Result<(), HResult> {
+        self.open("OpenInSecondary", name, |client| client.open_in_secondary_ex(instance, name))
     }
 
     fn open(
@@ -206,6 +215,13 @@ fn next_number() -> u32 {
     LAST_NUMBER.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
 }
 
+/// Milliseconds on Windows, where nothing contradicts it.
+#[cfg(windows)]
+fn time_unit() -> TimeUnit {
+    TimeUnit::Milliseconds
+}
+
+#[cfg(not(windows))]
 fn time_unit() -> TimeUnit {
     let name = std::env::var_os("VDISIM_TIMEOUT_UNIT");
     let name = name.as_ref().map(|name| name.to_string_lossy());

@@ -82,15 +82,27 @@ pub(super) fn event(name: &'static str, details: Value) {
 }
 
 fn header() -> Value {
-    // SAFETY: the call has no arguments and cannot fail.
-    let thread = unsafe { libc::syscall(libc::SYS_gettid) };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     json!({
         "version": VERSION,
         "time": microseconds(now),
         "pid": std::process::id(),
-        "thread": thread,
+        "thread": thread_number(),
     })
+}
+
+/// The system's number of the calling thread.
+#[cfg(unix)]
+fn thread_number() -> i64 {
+    // SAFETY: the call has no arguments and cannot fail.
+    unsafe { libc::syscall(libc::SYS_gettid) }
+}
+
+/// The system's number of the calling thread.
+#[cfg(windows)]
+fn thread_number() -> u32 {
+    // SAFETY: the call has no arguments and cannot fail.
+    unsafe { windows_sys::Win32::System::Threading::GetCurrentThreadId() }
 }
 
 fn microseconds(time: Duration) -> Value {

@@ -1,0 +1,12 @@
+//! The COM classes of `sqlvdi.dll`, for clients on Windows and for servers written in C++.
+//!
+//! [`interfaces`] fixes the vtables, [`client`] and [`server`] are the objects behind them, [`class`]
+//! makes them and has the functions that the DLL exports, [`registration`] tells Windows where they
+//! are. All objects are free-threaded.
+
+pub(super) mod class;
+mod client;
+mod interfaces;
+pub mod registration;
+mod server;
+mod text;

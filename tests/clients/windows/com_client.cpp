@@ -1,0 +1,265 @@
+// A backup program for Windows, as one is written against SQL Server's SDK: it stores what BACKUP sends
+// in files, and returns it to RESTORE.
+//
+//     com_client pipe|old|threads|apc|processes backup|restore SET FILE...     a device for each file
+//
+// pipe       one thread, one device after CreateEx
+// old        the same by Create, through the interface of SQL Server 7.0 used as the newer one
+// threads    a thread for each device
+// apc        every command is completed by an asynchronous procedure call alone, while its thread
+//            waits in GetCommand
+// processes  a process for each device, joined by OpenInSecondaryEx, that ends as soon as its device
+//            does; each also maps a buffer by its handle
+
+#define _WIN32_DCOM
+#include <objbase.h>
+#include <stdio.h>
+#include <string.h>
+#include <windows.h>
+
+#include "vdi.h"
+#include "vdierror.h"
+#include "vdiguid.h"
+
+enum { MOST_DEVICES = 32, NAME = 256 };
+
+static bool failed(const char *call, HRESULT status)
+{
+    fprintf(stderr, "com_client: %s: 0x%08lX\n", call, (unsigned long)status);
+    return false;
+}
+
+static HRESULT make_set(REFIID iid, void **set)
+{
+    return CoCreateInstance(CLSID_MSSQL_ClientVirtualDeviceSet, NULL, CLSCTX_INPROC_SERVER, iid, set);
+}
+
+static void name_device(WCHAR *name, const WCHAR *set, int index)
+{
+    if (index == 0)
+        wcscpy(name, set);
+    else
+        swprintf(name, NAME, L"%ls%d", set, index);
+}
+
+// Does what a command asks for; gives the code and the count for CompleteCommand.
+static DWORD execute(const VDC_Command &command, FILE *file, DWORD &bytes)
+{
+    bytes = 0;
+    switch (command.commandCode) {
+    case VDC_Read:
+        bytes = (DWORD)fread(command.buffer, 1, command.size, file);
+        return bytes == command.size ? ERROR_SUCCESS : ERROR_HANDLE_EOF;
+    case VDC_Write:
+        bytes = (DWORD)fwrite(command.buffer, 1, command.size, file);
+        return bytes == command.size ? ERROR_SUCCESS : ERROR_DISK_FULL;
+    case VDC_Flush:
+        fflush(file);
+        return ERROR_SUCCESS;
+    case VDC_ClearError:
+        return ERROR_SUCCESS;
+    default:
+        return ERROR_NOT_SUPPORTED;
+    }
+}
+
+struct Job
+{
+    IClientVirtualDeviceSet2 *set;
+    WCHAR name[NAME];
+    const char *path;
+    const char *operation;
+    bool by_apc;
+    bool good;
+};
+
+// A command on its way through the queue of procedure calls.
+struct Pending
+{
+    IClientVirtualDevice *device;
+    VDC_Command *command;
+    FILE *file;
+    HRESULT *outcome;
+};
+
+static VOID CALLBACK complete_by_apc(ULONG_PTR parameter)
+{
+    Pending *pending = (Pending *)parameter;
+    DWORD bytes;
+    DWORD code = execute(*pending->command, pending->file, bytes);
+    HRESULT status = pending->device->CompleteCommand(pending->command, code, bytes, 0);
+    if (FAILED(status))
+        *pending->outcome = status;
+    delete pending;
+}
+
+static bool serve(IClientVirtualDevice *device, FILE *file, bool by_apc)
+{
+    HRESULT status;
+    HRESULT outcome = NOERROR;
+    VDC_Command *command;
+    while (SUCCEEDED(status = device->GetCommand(INFINITE, &command))) {
+        if (by_apc) {
+            Pending *pending = new Pending;
+            Pending all = {device, command, file, &outcome};
+            *pending = all;
+            QueueUserAPC(complete_by_apc, GetCurrentThread(), (ULONG_PTR)pending);
+            continue;
+        }
+        DWORD bytes;
+        DWORD code = execute(*command, file, bytes);
+        if (FAILED(status = device->CompleteCommand(command, code, bytes, 0)))
+            return failed("CompleteCommand", status);
+    }
+    if (FAILED(outcome))
+        return failed("CompleteCommand in a procedure call", outcome);
+    return status == VD_E_CLOSE || failed("GetCommand", status);
+}
+
+static bool serve_file(Job &job)
+{
+    FILE *file = fopen(job.path, strcmp(job.operation, "backup") == 0 ? "wb" : "rb");
+    if (!file) {
+        fprintf(stderr, "com_client: cannot open %s\n", job.path);
+        return false;
+    }
+    IClientVirtualDevice *device;
+    HRESULT status = job.set->OpenDevice(job.name, &device);
+    bool good = SUCCEEDED(status) ? serve(device, file, job.by_apc) : failed("OpenDevice", status);
+    return (fclose(file) == 0) && good;
+}
+
+static DWORD WINAPI run_thread(LPVOID parameter)
+{
+    Job &job = *(Job *)parameter;
+    CoInitializeEx(NULL, COINIT_MULTITHREADED);
+    job.good = serve_file(job);
+    if (!job.good)
+        job.set->SignalAbort();
+    CoUninitialize();
+    return 0;
+}
+
+static bool serve_by_threads(Job *jobs, int count)
+{
+    HANDLE threads[MOST_DEVICES];
+    for (int i = 0; i < count; i++)
+        threads[i] = CreateThread(NULL, 0, run_thread, &jobs[i], 0, NULL);
+    WaitForMultipleObjects(count, threads, TRUE, INFINITE);
+    bool good = true;
+    for (int i = 0; i < count; i++)
+        good = good && jobs[i].good;
+    return good;
+}
+
+// The other process: joins the set, serves one device, leaves.
+static int be_secondary(const char *operation, const WCHAR *set_name, int index, const char *path)
+{
+    IClientVirtualDeviceSet2 *set;
+    HRESULT status = make_set(IID_IClientVirtualDeviceSet2, (void **)&set);
+    if (FAILED(status))
+        return !failed("CoCreateInstance", status);
+    if (FAILED(status = set->OpenInSecondaryEx(NULL, set_name)))
+        return !failed("OpenInSecondaryEx", status);
+    VDConfig config;
+    if (FAILED(status = set->GetConfiguration(INFINITE, &config)))
+        return !failed("GetConfiguration", status);
+    Job job = {set, L"", path, operation, false, false};
+    name_device(job.name, set_name, index);
+    bool good = serve_file(job);
+    if (!good)
+        set->SignalAbort();
+    if (FAILED(status = set->Close()))
+        good = failed("Close", status);
+    set->Release();
+    return !good;
+}
+
+static bool serve_by_processes(Job *jobs, int count, IClientVirtualDeviceSet2 *set)
+{
+    HANDLE processes[MOST_DEVICES];
+    char program[MAX_PATH];
+    GetModuleFileNameA(NULL, program, MAX_PATH);
+    for (int i = 0; i < count; i++) {
+        char line[4 * MAX_PATH];
+        sprintf(line, "\"%s\" secondary %s %ls %d \"%s\"", program, jobs[i].operation, jobs[0].name, i,
+                jobs[i].path);
+        STARTUPINFOA start = {};
+        start.cb = sizeof start;
+        PROCESS_INFORMATION started;
+        if (!CreateProcessA(NULL, line, NULL, NULL, FALSE, 0, NULL, NULL, &start, &started))
+            return failed("CreateProcess", HRESULT_FROM_WIN32(GetLastError()));
+        processes[i] = started.hProcess;
+        CloseHandle(started.hThread);
+    }
+    bool good = true;
+    for (int left = count; left > 0; left--) {
+        DWORD ended = WaitForMultipleObjects(left, processes, FALSE, INFINITE) - WAIT_OBJECT_0;
+        DWORD code = 1;
+        GetExitCodeProcess(processes[ended], &code);
+        if (code != 0) {
+            good = false;
+            set->SignalAbort();
+        }
+        CloseHandle(processes[ended]);
+        processes[ended] = processes[left - 1];
+    }
+    return good;
+}
+
+static bool run(const char *mode, const char *operation, const WCHAR *set_name, char **paths, int count)
+{
+    bool old = strcmp(mode, "old") == 0;
+    IClientVirtualDeviceSet2 *set = NULL;
+    HRESULT status = make_set(old ? IID_IClientVirtualDeviceSet : IID_IClientVirtualDeviceSet2,
+                              (void **)&set);
+    if (FAILED(status))
+        return failed("CoCreateInstance", status);
+
+    VDConfig config;
+    memset(&config, 0, sizeof config);
+    config.deviceCount = count;
+    status = old ? set->Create(set_name, &config) : set->CreateEx(NULL, set_name, &config);
+    if (FAILED(status))
+        return failed("Create", status);
+    printf("created\n");
+    fflush(stdout);
+
+    bool good = true;
+    if (FAILED(status = set->GetConfiguration(60000, &config)))
+        good = failed("GetConfiguration", status);
+    Job jobs[MOST_DEVICES];
+    for (int i = 0; i < count; i++) {
+        Job job = {set, L"", paths[i], operation, strcmp(mode, "apc") == 0, false};
+        name_device(job.name, set_name, i);
+        jobs[i] = job;
+    }
+    if (good && strcmp(mode, "processes") == 0)
+        good = serve_by_processes(jobs, count, set);
+    else if (good && strcmp(mode, "threads") == 0)
+        good = serve_by_threads(jobs, count);
+    else if (good)
+        good = serve_file(jobs[0]);
+
+    // A device is never released: the samples don't, and Close ends it all the same.
+    if (FAILED(status = set->Close()))
+        good = failed("Close", status);
+    set->Release();
+    return good;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 5)
+        return 2;
+    CoInitializeEx(NULL, COINIT_MULTITHREADED);
+    WCHAR set_name[NAME];
+    MultiByteToWideChar(CP_UTF8, 0, argv[3], -1, set_name, NAME);
+    int code;
+    if (strcmp(argv[1], "secondary") == 0)
+        code = be_secondary(argv[2], set_name, atoi(argv[4]), argv[5]);
+    else
+        code = !run(argv[1], argv[2], set_name, argv + 4, argc - 4);
+    CoUninitialize();
+    return code;
+}

@@ -1,0 +1,316 @@
+// Every method and rule of the COM classes that one process can see, with both halves in it.
+//
+//     com_probe SET       0 and "ok" if all is right, else a line for each thing that is not
+
+#define _WIN32_DCOM
+#include <objbase.h>
+#include <stdio.h>
+#include <string.h>
+#include <windows.h>
+
+#include "vdi.h"
+#include "vdierror.h"
+#include "vdiguid.h"
+
+static int wrong = 0;
+
+static void check(bool good, const char *what, int line)
+{
+    if (!good) {
+        printf("com_probe.cpp:%d: %s\n", line, what);
+        wrong++;
+    }
+}
+
+static void expect(HRESULT got, HRESULT wanted, const char *what, int line)
+{
+    if (got != wanted) {
+        printf("com_probe.cpp:%d: %s is 0x%08lX, not 0x%08lX\n", line, what, (unsigned long)got,
+               (unsigned long)wanted);
+        wrong++;
+    }
+}
+
+#define CHECK(what) check(what, #what, __LINE__)
+#define EXPECT(wanted, call) expect(call, wanted, #call, __LINE__)
+
+static WCHAR name[200];
+
+static IClientVirtualDeviceSet2 *new_client()
+{
+    IClientVirtualDeviceSet2 *set = NULL;
+    EXPECT(S_OK, CoCreateInstance(CLSID_MSSQL_ClientVirtualDeviceSet, NULL, CLSCTX_INPROC_SERVER,
+                                  IID_IClientVirtualDeviceSet2, (void **)&set));
+    return set;
+}
+
+static IServerVirtualDeviceSet2 *new_server()
+{
+    IServerVirtualDeviceSet2 *set = NULL;
+    EXPECT(S_OK, CoCreateInstance(CLSID_MSSQL_ServerVirtualDeviceSet, NULL, CLSCTX_INPROC_SERVER,
+                                  IID_IServerVirtualDeviceSet2, (void **)&set));
+    return set;
+}
+
+static VDConfig asked_for(DWORD devices)
+{
+    VDConfig config;
+    memset(&config, 0, sizeof config);
+    config.deviceCount = devices;
+    return config;
+}
+
+// Identity, counts, aggregation.
+static void objects()
+{
+    IClientVirtualDeviceSet2 *set = new_client();
+    IUnknown *first = NULL, *second = NULL;
+    IClientVirtualDeviceSet *older = NULL;
+    EXPECT(S_OK, set->QueryInterface(IID_IUnknown, (void **)&first));
+    EXPECT(S_OK, set->QueryInterface(IID_IClientVirtualDeviceSet, (void **)&older));
+    EXPECT(S_OK, older->QueryInterface(IID_IUnknown, (void **)&second));
+    CHECK(first == second);
+    // The older identity leads to the newer vtable.
+    EXPECT(VD_E_INVALID, ((IClientVirtualDeviceSet2 *)older)->CreateEx(NULL, NULL, NULL));
+    void *none = &none;
+    EXPECT(E_NOINTERFACE, set->QueryInterface(IID_IServerVirtualDeviceSet2, &none));
+    CHECK(none == NULL);
+    CHECK(set->AddRef() == 5);
+    CHECK(set->Release() == 4);
+    second->Release();
+    first->Release();
+    older->Release();
+    CHECK(set->Release() == 0);
+
+    IClassFactory *factory = NULL;
+    EXPECT(S_OK, CoGetClassObject(CLSID_MSSQL_ClientVirtualDeviceSet, CLSCTX_INPROC_SERVER, NULL,
+                                  IID_IClassFactory, (void **)&factory));
+    IUnknown *object = NULL;
+    EXPECT(CLASS_E_NOAGGREGATION,
+           factory->CreateInstance(factory, IID_IUnknown, (void **)&object));
+    CHECK(object == NULL);
+    EXPECT(E_NOINTERFACE, factory->CreateInstance(NULL, IID_IServerVirtualDevice, (void **)&object));
+    EXPECT(S_OK, factory->LockServer(TRUE));
+    EXPECT(S_OK, factory->LockServer(FALSE));
+    factory->Release();
+}
+
+// What is refused before there is a set.
+static void arguments()
+{
+    IClientVirtualDeviceSet2 *set = new_client();
+    VDConfig config = asked_for(1), bad = asked_for(65);
+    IClientVirtualDevice *device = (IClientVirtualDevice *)set;
+    DWORD handle;
+    BYTE byte, *buffer;
+    EXPECT(VD_E_PROTOCOL, set->GetConfiguration(0, &config));
+    EXPECT(VD_E_PROTOCOL, set->OpenDevice(name, &device));
+    CHECK(device == NULL);
+    EXPECT(VD_E_PROTOCOL, set->Close());
+    EXPECT(VD_E_PROTOCOL, set->SignalAbort());
+    EXPECT(VD_E_PROTOCOL, set->GetBufferHandle(&byte, &handle));
+    EXPECT(VD_E_PROTOCOL, set->MapBufferHandle(1, &buffer));
+    EXPECT(VD_E_INVALID, set->CreateEx(NULL, NULL, &config));
+    EXPECT(VD_E_INVALID, set->CreateEx(NULL, L"", &config));
+    EXPECT(VD_E_INVALID, set->CreateEx(NULL, L"a\\b", &config));
+    EXPECT(VD_E_INVALID, set->CreateEx(NULL, name, NULL));
+    EXPECT(VD_E_INVALID, set->GetConfiguration(0, NULL));
+    EXPECT(VD_E_INVALID, set->OpenDevice(name, NULL));
+    EXPECT(VD_E_NOTSUPPORTED, set->CreateEx(NULL, name, &bad));
+    EXPECT(VD_E_INSTANCE_NAME, set->CreateEx(L"MACHINE\\SQLEXPRESS", name, &config));
+    EXPECT(VD_E_INSTANCE_NAME, set->OpenInSecondaryEx(L"MACHINE\\SQLEXPRESS", name));
+    EXPECT(VD_E_PROTOCOL, set->OpenInSecondaryEx(NULL, name));
+    SetEnvironmentVariableW(L"_VIRTUAL_SERVER_NAME_", L"MACHINE\\X");
+    EXPECT(VD_E_INSTANCE_NAME, set->Create(name, &config));
+    EXPECT(VD_E_INSTANCE_NAME, set->OpenInSecondary(name));
+    SetEnvironmentVariableW(L"_VIRTUAL_SERVER_NAME_", L"SQLEXPRESS");
+    EXPECT(NOERROR, set->Create(name, &config));
+    SetEnvironmentVariableW(L"_VIRTUAL_SERVER_NAME_", NULL);
+    IClientVirtualDeviceSet2 *other = new_client();
+    EXPECT(VD_E_PROTOCOL, set->CreateEx(NULL, name, &config));
+    EXPECT(VD_E_PROTOCOL, other->CreateEx(NULL, name, &config));
+    EXPECT(VD_E_TIMEOUT, set->GetConfiguration(1, &config));
+    EXPECT(NOERROR, set->Close());
+    EXPECT(NOERROR, other->CreateEx(L"", name, &config));
+    // No Close: the last Release ends the set.
+    other->Release();
+    EXPECT(NOERROR, set->CreateEx(L"SQLEXPRESS", name, &config));
+    EXPECT(NOERROR, set->Close());
+    set->Release();
+}
+
+static HANDLE completed;
+
+static void routine(VDS_Command *)
+{
+    SetEvent(completed);
+}
+
+static DWORD WINAPI agent(LPVOID set)
+{
+    return (DWORD)((IServerVirtualDeviceSet2 *)set)->ExecuteCompletionAgent();
+}
+
+struct Scene
+{
+    IClientVirtualDeviceSet2 *client;
+    IServerVirtualDeviceSet2 *server;
+    IClientVirtualDevice *theirs;
+    IServerVirtualDevice *ours;
+    HANDLE agent;
+    BYTE *buffer;
+    VDS_Command sent;
+    VDC_Command *got;
+};
+
+static void begin(Scene &scene)
+{
+    VDConfig config = asked_for(1);
+    scene.client = new_client();
+    EXPECT(NOERROR, scene.client->CreateEx(NULL, name, &config));
+    scene.server = new_server();
+    EXPECT(VD_E_INVALID, scene.server->Open(NULL, L"no such set"));
+    EXPECT(VD_E_PROTOCOL, scene.server->EndConfiguration());
+    EXPECT(NOERROR, scene.server->Open(NULL, name));
+    EXPECT(NOERROR, scene.server->GetConfiguration(&config));
+    CHECK(config.deviceCount == 1);
+    // Block size before alignment.
+    EXPECT(NOERROR, scene.server->BeginConfiguration(VDF_WriteMedia, 512, 4096, 65536, 0));
+    EXPECT(NOERROR, scene.server->RequestBuffers(65536, 0, 2));
+    EXPECT(NOERROR, scene.server->EndConfiguration());
+    EXPECT(NOERROR, scene.client->GetConfiguration(INFINITE, &config));
+    CHECK(config.features == VDF_WriteMedia && config.blockSize == 512 && config.alignment == 4096);
+    CHECK(config.maxTransferSize == 65536 && config.maxIODepth == 4);
+    EXPECT(NOERROR, scene.server->OpenDevice(name, &scene.ours));
+    IServerVirtualDevice *none;
+    EXPECT(VD_E_OPEN, scene.server->OpenDevice(L"another", &none));
+    EXPECT(VD_E_INVALID, scene.client->OpenDevice(L"wrong", &scene.theirs));
+    EXPECT(NOERROR, scene.client->OpenDevice(name, &scene.theirs));
+    EXPECT(VD_E_OPEN, scene.client->OpenDevice(name, (IClientVirtualDevice **)&none));
+    scene.agent = CreateThread(NULL, 0, agent, scene.server, 0, NULL);
+}
+
+static void send(Scene &scene)
+{
+    DWORD count = 0;
+    EXPECT(NOERROR, scene.server->QueryAvailableBuffers(65536, 0, &count));
+    CHECK(count == 2);
+    EXPECT(NOERROR, scene.server->AllocateBuffer(&scene.buffer, 65536, 0));
+    CHECK(scene.server->IsSharedBuffer(scene.buffer) == TRUE);
+    CHECK(scene.server->IsSharedBuffer((BYTE *)&scene) == FALSE);
+    memset(scene.buffer, 'x', 65536);
+    memset(&scene.sent, 0, sizeof scene.sent);
+    scene.sent.commandCode = VDC_Write;
+    scene.sent.size = 4096;
+    scene.sent.inPosition = 0x123456789AULL;
+    scene.sent.buffer = scene.buffer;
+    EXPECT(VD_E_INVALID, scene.ours->SendCommand(&scene.sent));
+    scene.sent.completionRoutine = (BYTE *)routine;
+    EXPECT(VD_E_TIMEOUT, scene.theirs->GetCommand(0, &scene.got));
+    EXPECT(NOERROR, scene.ours->SendCommand(&scene.sent));
+    // It is under way, so it can be neither sent again nor freed.
+    EXPECT(VD_E_INVALID, scene.ours->SendCommand(&scene.sent));
+    EXPECT(VD_E_INVALID, scene.server->FreeBuffer(scene.buffer, 65536));
+    EXPECT(NOERROR, scene.theirs->GetCommand(INFINITE, &scene.got));
+    CHECK(scene.got->commandCode == VDC_Write && scene.got->size == 4096);
+    CHECK(scene.got->buffer[0] == 'x' && scene.got->buffer[4095] == 'x');
+}
+
+// A command there and back, a buffer by its handle, and an orderly end.
+static void transfer()
+{
+    Scene scene;
+    begin(scene);
+    send(scene);
+    DWORD handle;
+    BYTE *mapped;
+    EXPECT(VD_E_INVALID, scene.client->GetBufferHandle(scene.got->buffer + 1, &handle));
+    EXPECT(NOERROR, scene.client->GetBufferHandle(scene.got->buffer, &handle));
+    EXPECT(NOERROR, scene.client->MapBufferHandle(handle, &mapped));
+    CHECK(mapped == scene.got->buffer);
+    EXPECT(VD_E_INVALID, scene.client->MapBufferHandle(0, &mapped));
+    EXPECT(VD_E_INVALID, scene.theirs->CompleteCommand(scene.got + 100, ERROR_SUCCESS, 0, 0));
+    EXPECT(VD_E_INVALID, scene.theirs->CompleteCommand(NULL, ERROR_SUCCESS, 0, 0));
+    EXPECT(NOERROR, scene.theirs->CompleteCommand(scene.got, ERROR_DISK_FULL, 1234, 77));
+    EXPECT(VD_E_INVALID, scene.theirs->CompleteCommand(scene.got, ERROR_SUCCESS, 0, 0));
+    CHECK(WaitForSingleObject(completed, 60000) == WAIT_OBJECT_0);
+    CHECK(scene.sent.completionCode == ERROR_DISK_FULL && scene.sent.bytesTransferred == 1234);
+    CHECK(scene.sent.outPosition == 77);
+    EXPECT(NOERROR, scene.server->FreeBuffer(scene.buffer, 65536));
+    EXPECT(VD_E_INVALID, scene.server->FreeBuffer(scene.buffer, 65536));
+    EXPECT(NOERROR, scene.ours->CloseDevice());
+    EXPECT(VD_E_CLOSE, scene.ours->CloseDevice());
+    EXPECT(VD_E_CLOSE, scene.theirs->GetCommand(INFINITE, &scene.got));
+    CHECK(WaitForSingleObject(scene.agent, 60000) == WAIT_OBJECT_0);
+    CHECK(scene.theirs->Release() == 0);
+    EXPECT(NOERROR, scene.client->Close());
+    scene.ours->Release();
+    EXPECT(NOERROR, scene.server->Close());
+    CHECK(scene.client->Release() == 0);
+    CHECK(scene.server->Release() == 0);
+}
+
+// An abort while a command is open.
+static void abortion()
+{
+    Scene scene;
+    begin(scene);
+    send(scene);
+    EXPECT(NOERROR, scene.client->SignalAbort());
+    EXPECT(VD_E_ABORT, scene.theirs->GetCommand(INFINITE, &scene.got));
+    CHECK(WaitForSingleObject(completed, 60000) == WAIT_OBJECT_0);
+    CHECK(scene.sent.completionCode == ERROR_OPERATION_ABORTED);
+    CHECK(WaitForSingleObject(scene.agent, 60000) == WAIT_OBJECT_0);
+    VDConfig config;
+    EXPECT(VD_E_ABORT, scene.client->GetConfiguration(0, &config));
+    EXPECT(NOERROR, scene.client->Close());
+    EXPECT(VD_E_PROTOCOL, scene.theirs->GetCommand(0, &scene.got));
+    EXPECT(VD_E_PROTOCOL, scene.client->Close());
+    scene.theirs->Release();
+    scene.client->Release();
+    scene.ours->Release();
+    scene.server->Close();
+    scene.server->Release();
+}
+
+// Release without Close while a device is open: the server learns of it.
+static void disappearance()
+{
+    Scene scene;
+    begin(scene);
+    CHECK(scene.client->Release() == 0);
+    CHECK(WaitForSingleObject(scene.agent, 60000) == WAIT_OBJECT_0);
+    DWORD ended;
+    GetExitCodeThread(scene.agent, &ended);
+    EXPECT(VD_E_ABORT, (HRESULT)ended);
+    EXPECT(VD_E_PROTOCOL, scene.theirs->GetCommand(0, &scene.got));
+    scene.theirs->Release();
+    scene.ours->Release();
+    scene.server->Close();
+    scene.server->Release();
+}
+
+int main(int, char **argv)
+{
+    MultiByteToWideChar(CP_UTF8, 0, argv[1], -1, name, 200);
+    completed = CreateEventW(NULL, FALSE, FALSE, NULL);
+    EXPECT(S_OK, CoInitializeEx(NULL, COINIT_MULTITHREADED));
+    objects();
+    arguments();
+    transfer();
+    abortion();
+    disappearance();
+    // Nothing is in use, so that COM may let go of the DLL.
+    CHECK(GetModuleHandleA("sqlvdi.dll") != NULL);
+    CoFreeUnusedLibrariesEx(0, 0);
+    CoFreeUnusedLibrariesEx(0, 0);
+    CHECK(GetModuleHandleA("sqlvdi.dll") == NULL);
+    CoUninitialize();
+    // The same from a single-threaded apartment.
+    EXPECT(S_OK, CoInitializeEx(NULL, COINIT_APARTMENTTHREADED));
+    transfer();
+    CoUninitialize();
+    if (wrong == 0)
+        printf("ok\n");
+    return wrong != 0;
+}
