@@ -11,7 +11,6 @@ use vdi_protocol::Profile;
 
 /// The instance that keeps its databases in `folder`, which is made if need be. Every process of a
 /// namespace that opens the same folder plays the same server: what one backs up, another restores.
-/// It calls itself by this machine's name, as a default instance does.
 ///
 /// # Errors
 ///
@@ -23,6 +22,10 @@ pub fn open(
     log: Arc<dyn ErrorLog>,
 ) -> Result<Instance, StoreError> {
     let server = Server::open(folder)?;
-    let name = gethostname::gethostname().to_string_lossy().into_owned();
-    Ok(Instance::new(server, environment, profile, &name, log))
+    Ok(Instance::new(server, environment, profile, &server_name(), log))
+}
+
+/// What a default instance calls itself: the machine's name.
+pub fn server_name() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
 }

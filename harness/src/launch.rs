@@ -4,16 +4,22 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Where programs are looked for.
+const PATH: &str = "PATH";
+
 /// The file name under which clients look for the library.
 pub use sqlvdi::caller::LIBRARY_NAME;
 
-/// Where the dynamic linker looks first, and what separates the folders there.
+/// Where the dynamic linker looks first.
 #[cfg(not(windows))]
-const LIBRARY_PATH: (&str, &str) = ("LD_LIBRARY_PATH", ":");
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 /// Where a client that loads the library by its name finds it; COM asks the registry instead, see
 /// `vdisim register`.
 #[cfg(windows)]
-const LIBRARY_PATH: (&str, &str) = ("PATH", ";");
+const LIBRARY_PATH: &str = PATH;
+
+/// What separates the folders of a search path.
+const SEPARATOR: &str = if cfg!(windows) { ";" } else { ":" };
 
 /// What a client's environment has to hold.
 #[derive(Clone, Debug)]
@@ -26,6 +32,8 @@ pub struct Launch {
     pub backend: Option<String>,
     /// VDISIM_TRACE.
     pub trace: Option<PathBuf>,
+    /// The folder with the commands that stand in for SQL Server's.
+    pub shims: Option<PathBuf>,
 }
 
 /// A drop-in that the dynamic linker cannot find by its name.
@@ -40,7 +48,7 @@ pub struct WrongName(PathBuf);
 impl Launch {
     /// The drop-in with our own namespace and backend.
     pub fn new(drop_in: PathBuf) -> Launch {
-        Launch { drop_in, namespace: None, backend: None, trace: None }
+        Launch { drop_in, namespace: None, backend: None, trace: None, shims: None }
     }
 
     /// Puts the environment in place for `command`.
@@ -48,14 +56,16 @@ impl Launch {
         let named = self.drop_in.file_name().is_some_and(|name| name == LIBRARY_NAME);
         let folder = self.drop_in.parent().filter(|_| named);
         let folder = folder.ok_or_else(|| WrongName(self.drop_in.clone()))?;
-        let (variable, _) = LIBRARY_PATH;
-        command.env(variable, in_front(folder, std::env::var_os(variable)));
+        prepend(command, LIBRARY_PATH, folder);
         command.env("VDISIM_SQLVDI", &self.drop_in);
         if let Some(namespace) = &self.namespace {
             command.env("VDISIM_NAMESPACE", namespace);
         }
         if let Some(backend) = &self.backend {
             command.env("VDISIM_BACKEND", backend);
+        }
+        if let Some(shims) = &self.shims {
+            prepend(command, PATH, shims);
         }
         if let Some(trace) = &self.trace {
             command.env("VDISIM_TRACE", trace);
@@ -64,12 +74,22 @@ impl Launch {
     }
 }
 
+/// Puts a folder in front of the search path that the command has, or inherits from us.
+fn prepend(command: &mut Command, variable: &str, folder: &Path) {
+    let own = command.get_envs().find(|(name, _)| *name == variable);
+    let rest = match own {
+        Some((_, value)) => value.map(OsString::from),
+        None => std::env::var_os(variable),
+    };
+    command.env(variable, in_front(folder, rest));
+}
+
 /// The search path `rest` with a folder before everything else. An empty part would mean the
 /// present folder, so none is made.
 fn in_front(folder: &Path, rest: Option<OsString>) -> OsString {
     let mut path = folder.as_os_str().to_owned();
     if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
-        path.push(LIBRARY_PATH.1);
+        path.push(SEPARATOR);
         path.push(rest);
     }
     path
@@ -101,7 +121,7 @@ mod tests {
         assert_eq!(in_front(folder, None), "/opt/x");
         assert_eq!(in_front(folder, Some("".into())), "/opt/x");
         let more = in_front(folder, Some("/a".into())).into_string().unwrap();
-        assert_eq!(more, format!("/opt/x{}/a", LIBRARY_PATH.1));
+        assert_eq!(more, format!("/opt/x{}/a", SEPARATOR));
     }
 
     // Catches: starting a client with a library that it will not find.

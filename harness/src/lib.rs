@@ -15,6 +15,7 @@ pub mod progress;
 pub mod selftest;
 pub mod serve;
 pub mod shim;
+pub mod sqlcmd;
 pub mod trace;
 
 pub use fake_sqlserver as server;

@@ -154,6 +154,28 @@ impl Running {
         Ended { what: self.what.clone(), status, out, err }
     }
 
+    /// Waits until it has printed a line that starts so; the rest of that line.
+    ///
+    /// # Panics
+    /// None comes.
+    pub fn await_line(&self, start: &str) -> String {
+        let end = std::time::Instant::now() + WATCHDOG;
+        loop {
+            let out = fs::read_to_string(&self.out).unwrap_or_default();
+            let lines = out.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+            if let Some(rest) = lines.filter_map(|line| line.strip_prefix(start)).next() {
+                return rest.to_owned();
+            }
+            assert!(std::time::Instant::now() < end, "{} prints no '{start}'", self.what);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+
+    /// What it has said on standard error so far.
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.err).unwrap_or_default()).into_owned()
+    }
+
     /// Sends SIGKILL to the process alone.
     pub fn kill(&mut self) {
         // It may have ended by itself.

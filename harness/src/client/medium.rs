@@ -13,6 +13,7 @@ use vdi_protocol::{CommandCode, CompletionCode, Features, Mode, VdConfig, Whence
 
 use super::moving::{MoveError, Mover};
 use super::plan::Operation;
+use super::snapshot;
 
 /// The answer to a command, as CompleteCommand takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub(crate) struct Medium {
     passed: usize,
     marks: Vec<u64>,
     marks_file: Option<PathBuf>,
+    path: PathBuf,
     mover: Box<dyn Mover>,
     pub(crate) seen: Seen,
 }
@@ -79,7 +81,19 @@ impl Medium {
         };
         let block_size = u64::from(config.block_size.max(1));
         let (head, passed, seen) = Default::default();
-        Ok(Medium { mode, features, block_size, head, passed, marks, marks_file, mover, seen })
+        let path = path.to_owned();
+        Ok(Medium {
+            mode,
+            features,
+            block_size,
+            head,
+            passed,
+            marks,
+            marks_file,
+            path,
+            mover,
+            seen,
+        })
     }
 
     /// Executes a command.
@@ -93,6 +107,13 @@ impl Medium {
                 SUCCESS
             }
             CommandCode::CLEAR_ERROR => SUCCESS,
+            CommandCode::PREPARE_TO_FREEZE
+                if self.features.contains(Features::SNAPSHOT_PREPARE) =>
+            {
+                SUCCESS
+            }
+            CommandCode::SNAPSHOT => Self::of_snapshot(snapshot::take(&self.path)),
+            CommandCode::MOUNT_SNAPSHOT => Self::of_snapshot(snapshot::mount(&self.path)),
             CommandCode::DISCARD if self.features.contains(Features::DISCARD) => SUCCESS,
             CommandCode::GET_POSITION if self.has_positions() => self.at_position(),
             CommandCode::SET_POSITION if self.has_positions() => {
@@ -111,6 +132,15 @@ impl Medium {
 
     fn has_positions(&self) -> bool {
         self.features.intersects(Features::POSITION | Features::RANDOM_ACCESS)
+    }
+
+    /// A snapshot that could not be taken or mounted is the end of the statement.
+    /// Source: VDI, VDC_Snapshot page.
+    fn of_snapshot(done: io::Result<()>) -> Answer {
+        match done {
+            Ok(()) => SUCCESS,
+            Err(_) => Answer::code(CompletionCode::ERROR_OPERATION_ABORTED),
+        }
     }
 
     fn write(&mut self, command: &Command) -> Answer {

@@ -13,6 +13,7 @@ mod moving;
 mod plan;
 mod primary;
 mod secondary;
+mod snapshot;
 
 pub use error::ClientError;
 pub use mishap::{Mishaps, Step, StepError};

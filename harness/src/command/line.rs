@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(windows)]
 use super::registration;
-use super::{backup, client, doctor, explain, output, restore, run, serve, shim, test};
+use super::{backup, client, doctor, explain, mtf, output, restore, run, serve, shim, sql, test};
 use crate::exit::{Exit, Failure};
 
 /// Plays SQL Server for clients of its Virtual Device Interface (VDI).
@@ -38,7 +38,12 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Say what a code means, what usually lies behind it and what to do
     Explain(explain::Arguments),
-    /// Put the drop-in where a client looks that does not heed LD_LIBRARY_PATH
+    /// Execute T-SQL as sqlcmd and osql do, on the namespace's server or one in the network
+    Sql(sql::Arguments),
+    /// Look into backups
+    #[command(subcommand)]
+    Mtf(mtf::Action),
+    /// Install sqlcmd and osql, or the drop-in for a client that does not heed LD_LIBRARY_PATH
     #[command(subcommand)]
     Shim(shim::Action),
     /// Tell Windows that the drop-in has the VDI classes
@@ -53,25 +58,37 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    let program = std::env::args_os().next().unwrap_or_default();
+    if let Some(flavour) = sql::flavour(&program) {
+        let words = std::env::args_os().skip(1).collect();
+        return guarded(|| sql::execute_as(flavour, words));
+    }
     let line = Line::parse();
-    let done = std::panic::catch_unwind(|| execute(line.command));
+    guarded(|| execute(line.command))
+}
+
+/// A panic is a bug of ours.
+fn guarded(work: impl FnOnce() -> ExitCode + std::panic::UnwindSafe) -> ExitCode {
+    // The panic's own message is on standard error already.
+    std::panic::catch_unwind(work).unwrap_or_else(|_| Exit::Bug.into())
+}
+
+fn ended(done: Result<(), Failure>) -> ExitCode {
     match done {
-        Ok(Ok(())) => Exit::Success.into(),
+        Ok(()) => Exit::Success.into(),
         // Whoever reads our output has seen enough.
-        Ok(Err(Failure::Output(error))) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             Exit::Success.into()
         }
-        Ok(Err(failure)) => {
+        Err(failure) => {
             output::say(&failure.to_string());
             failure.exit().into()
         }
-        // The panic's own message is on standard error already.
-        Err(_) => Exit::Bug.into(),
     }
 }
 
-fn execute(command: Command) -> Result<(), Failure> {
-    match command {
+fn execute(command: Command) -> ExitCode {
+    ended(match command {
         Command::Backup(arguments) => backup::execute(&arguments),
         Command::Restore(arguments) => restore::execute(&arguments),
         Command::Client(arguments) => client::execute(&arguments),
@@ -79,13 +96,15 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Serve(arguments) => serve::execute(&arguments),
         Command::Doctor(arguments) => doctor::execute(&arguments),
         Command::Explain(arguments) => explain::execute(&arguments),
+        Command::Mtf(action) => mtf::execute(&action),
         Command::Shim(action) => shim::execute(&action),
+        Command::Sql(arguments) => return sql::execute(arguments),
         #[cfg(windows)]
         Command::Register(arguments) => registration::register(&arguments),
         #[cfg(windows)]
         Command::Unregister(arguments) => registration::unregister(&arguments),
         Command::Test(arguments) => test::execute(&arguments),
-    }
+    })
 }
 
 #[cfg(test)]

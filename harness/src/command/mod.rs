@@ -6,6 +6,7 @@ mod database;
 mod doctor;
 mod explain;
 mod line;
+mod mtf;
 mod output;
 #[cfg(windows)]
 mod registration;
@@ -13,6 +14,7 @@ mod restore;
 mod run;
 mod serve;
 mod shim;
+mod sql;
 mod statement;
 mod test;
 

@@ -19,3 +19,8 @@ pub(super) fn say(text: &str) {
     // Nobody is left to tell if this fails.
     let _ = writeln!(io::stderr().lock(), "vdisim: {text}");
 }
+
+/// The same as another program.
+pub(super) fn say_as(program: &str, text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{program}: {text}");
+}

@@ -1,14 +1,21 @@
 //! `vdisim run`.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
 use sqlvdi::caller::locate;
+use vdi_device::{Environment, Namespace};
 
 use crate::exit::Failure;
 use crate::launch::{Launch, become_client};
+use crate::serve::data_folder::data_folder;
+use crate::shim::install_commands;
+
+use super::output;
+use super::shim::this_program;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -35,6 +42,7 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
         namespace: arguments.namespace.clone(),
         backend: arguments.backend.clone(),
         trace: arguments.trace.clone(),
+        shims: shims(arguments.namespace.as_deref())?,
     };
     let Some((program, rest)) = arguments.client.split_first() else {
         return Err(Failure::Usage("no client is named.".to_owned()));
@@ -48,4 +56,26 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
             Err(Failure::NotStarted { program: program.to_string_lossy().into_owned(), error })
         }
     }
+}
+
+/// A folder with the commands sqlcmd and osql, in the namespace's data folder: the client takes this
+/// process's place, so that nobody is left to remove one of its own. A client may do without them.
+fn shims(namespace: Option<&str>) -> Result<Option<PathBuf>, Failure> {
+    let usage = |error: vdi_device::Error| Failure::Usage(format!("{error}."));
+    let namespace = match namespace {
+        Some(name) => Namespace::new(name).map_err(usage)?,
+        None => Environment::from_process().map_err(usage)?.namespace,
+    };
+    let placed = data_folder(&namespace).map_err(|error| format!("{error}.")).and_then(|data| {
+        let folder = data.join("shims");
+        fs::create_dir_all(&folder)
+            .map_err(|error| format!("{} cannot be made: {error}.", folder.display()))?;
+        let program = this_program().map_err(|error| error.to_string())?;
+        install_commands(&program, &folder).map_err(|error| error.to_string())?;
+        Ok(folder)
+    });
+    if let Err(reason) = &placed {
+        output::say(&format!("the client will find no sqlcmd and no osql of ours: {reason}"));
+    }
+    Ok(placed.ok())
 }

@@ -57,6 +57,10 @@ enum Tls {
 }
 
 pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.certificate.is_some() && arguments.tls == Tls::Off {
+        let text = "--certificate: with --tls off there is none; leave one of them out.";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     let stop = StopRequest::expect().map_err(system_failed)?;
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use fake_sqlserver::catalogue::{Catalogue, Content, Database, DatabaseState};
+use fake_sqlserver::catalogue::{Database, DatabaseState};
 use fake_sqlserver::messages::{LogEntry, Message};
 use fake_sqlserver::session::Instance;
 
@@ -16,7 +16,7 @@ const STEP: Duration = Duration::from_secs(1);
 /// The highest id of a system database.
 const SYSTEM_DATABASES: u16 = 4;
 
-/// Changes pages of every generated user database until it is dropped.
+/// Changes pages of every user database until it is dropped.
 #[derive(Debug)]
 pub(super) struct Activity {
     /// Dropping it ends the thread.
@@ -51,34 +51,31 @@ impl Drop for Activity {
     }
 }
 
-/// Changes `pages` pages of each database that has work.
+/// The server's own message for a database whose files are in use.
+const IN_USE: u32 = 3023;
+
+/// Changes `pages` pages of each user database that is online. One that is being backed up or
+/// restored has its turn later.
 fn change(instance: &Instance, pages: u32, seed: u64) {
-    let time = jiff::Zoned::now().datetime();
-    let changed = instance.server.update(|catalogue: &mut Catalogue| {
-        for database in catalogue.databases.iter_mut().filter(|database| has_work(database)) {
-            // Generated pages are changed with the catalogue.
-            database.change(
-                pages,
-                seed.wrapping_mul(0x9e37_79b9) ^ u64::from(database.id),
-                time,
-            )?;
+    let databases = match instance.server.read() {
+        Ok(catalogue) => catalogue.databases,
+        Err(error) => {
+            return say(instance, Message::user(0, 16, 1, format!("No activity: {error}.")));
         }
-        Ok::<(), Message>(())
-    });
-    let said = match changed {
-        Ok(Ok(())) => return,
-        Ok(Err(message)) => message,
-        Err(error) => Message::user(0, 16, 1, format!("No activity: {error}.")),
     };
-    let source = "Activity".to_owned();
-    instance.error_log.write(LogEntry { time, source, message: said });
+    let works = |database: &&Database| {
+        database.id > SYSTEM_DATABASES && database.state == DatabaseState::Online
+    };
+    for database in databases.iter().filter(works) {
+        let seed = seed.wrapping_mul(0x9e37_79b9) ^ u64::from(database.id);
+        if let Err(failed) = instance.change(&database.name, pages, seed) {
+            let worth_saying = failed.0.into_iter().filter(|message| message.number != IN_USE);
+            worth_saying.for_each(|message| say(instance, message));
+        }
+    }
 }
 
-fn has_work(database: &Database) -> bool {
-    let generated = |file: &fake_sqlserver::catalogue::DatabaseFile| {
-        matches!(file.content, Content::Generated(_))
-    };
-    database.id > SYSTEM_DATABASES
-        && database.state == DatabaseState::Online
-        && database.data_files().all(generated)
+fn say(instance: &Instance, message: Message) {
+    let (time, source) = (jiff::Zoned::now().datetime(), "Activity".to_owned());
+    instance.error_log.write(LogEntry { time, source, message });
 }

@@ -15,7 +15,7 @@ const STATUS_CLASS: u8 = 10;
 const RESTORE_ROWS: u16 = 230;
 
 /// A message as it is sent.
-pub(super) fn message(message: &messages::Message) -> tds::Message {
+pub(crate) fn message(message: &messages::Message) -> tds::Message {
     tds::Message {
         number: i32::try_from(message.number).unwrap_or(i32::MAX),
         state: message.state,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fake_sqlserver::messages::{LogEntry, Message};
-use fake_sqlserver::session::Instance;
+use fake_sqlserver::session::{Instance, Login};
 use tds_server as tds;
 
 use super::answer::message;
@@ -29,7 +29,14 @@ impl Engine {
 
 impl tds::Engine for Engine {
     fn log_in(&self, client: &tds::Client) -> Result<Box<dyn tds::Session>, Vec<tds::Message>> {
-        match Connection::open(&self.instance, client) {
+        let login = Login {
+            name: client.user.clone(),
+            host: client.host.clone(),
+            program: client.application.clone(),
+            is_sysadmin: client.sysadmin,
+        };
+        let database = client.database.clone();
+        match Connection::open(&self.instance, login, client.spid, database) {
             Ok(connection) => Ok(Box::new(connection)),
             Err(refused) => {
                 let (user, ip) = (&client.user, client.address.ip());

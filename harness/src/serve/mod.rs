@@ -4,7 +4,7 @@
 //! them. What stands here joins the two and keeps house: data folder, logins, activity, the end.
 
 mod activity;
-mod answer;
+pub(crate) mod answer;
 mod connection;
 pub mod data_folder;
 mod engine;
@@ -14,7 +14,7 @@ pub mod rendezvous;
 mod running;
 mod settings;
 pub mod stop;
-mod value;
+pub(crate) mod value;
 
 pub use error_log::StreamLog;
 pub use running::{Running, ServeError};

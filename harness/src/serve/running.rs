@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fake_sqlserver::catalogue::{Server, StoreError};
+use fake_sqlserver::catalogue::StoreError;
 use fake_sqlserver::messages::{ErrorLog, SeveralMessages};
 use fake_sqlserver::session::Instance;
 use tds_server::{Accounts, Config, ServerHandle};
@@ -16,9 +16,7 @@ use super::data_folder::{NoDataFolder, data_folder};
 use super::engine::Engine;
 use super::rendezvous::{Announcement, Rendezvous, RendezvousError, take_place};
 use super::settings::{DatabaseFile, LoginPair, Settings};
-
-/// What the server calls itself: `@@SERVERNAME`.
-const NAME: &str = "VDISIM";
+use crate::instance;
 
 /// The login if none is given.
 const DEFAULT_LOGIN: &str = "sa";
@@ -83,9 +81,7 @@ impl Running {
         let network = tds_server::Server::bind(config(settings, &login))?;
         // A client that cuts a shared object short must not end the server.
         vdi_region::install_truncation_guard();
-        let server = Server::open(&data)?;
-        let instance =
-            Arc::new(Instance::new(server, environment, settings.profile, NAME, error_log));
+        let instance = Arc::new(instance::open(environment, &data, settings.profile, error_log)?);
         take_in(&instance, &settings.databases)?;
         let activity = match settings.activity {
             0 => None,
@@ -155,7 +151,7 @@ fn config(settings: &Settings, login: &LoginPair) -> Config {
     config.listen = settings.listen;
     config.accounts = account(accounts, login, true);
     config.encryption = settings.encryption;
-    config.server_name = NAME.to_owned();
+    config.server_name = instance::server_name();
     config.version = (version.major, version.minor, version.build);
     config
 }

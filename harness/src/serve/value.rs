@@ -2,7 +2,7 @@
 
 use fake_sqlserver::value::{DataType, Value};
 use jiff::civil::{Date, DateTime, Time, date};
-use jiff::{SignedDuration, ToSpan};
+use jiff::{SignedDuration, Span};
 use tds_server::{self as tds, ColumnType};
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ const TICKS: i128 = 300;
 const NANOSECONDS: i128 = 1_000_000_000;
 
 /// How a column of this type is declared.
-pub(super) fn column_type(data_type: DataType) -> ColumnType {
+pub(crate) fn column_type(data_type: DataType) -> ColumnType {
     match data_type {
         DataType::Bit => ColumnType::Bit,
         DataType::TinyInt => ColumnType::TinyInt,
@@ -48,7 +48,7 @@ pub(super) fn column_type(data_type: DataType) -> ColumnType {
 }
 
 /// A value of a column of this type.
-pub(super) fn sent(value: &Value, column: ColumnType) -> tds::Value {
+pub(crate) fn sent(value: &Value, column: ColumnType) -> tds::Value {
     let is_decimal = matches!(column, ColumnType::Decimal { .. });
     if let (true, Some(unscaled)) = (is_decimal, value.integer()) {
         return tds::Value::Decimal { unscaled, scale: 0 };
@@ -103,7 +103,8 @@ fn civil(time: tds::DateTime) -> Option<DateTime> {
     let midnight = DAY_ZERO.to_datetime(Time::midnight());
     let nanoseconds = i128::from(time.ticks) * NANOSECONDS / TICKS;
     let since = SignedDuration::from_nanos(i64::try_from(nanoseconds).ok()?);
-    midnight.checked_add(time.days.days()).ok()?.checked_add(since).ok()
+    let days = Span::new().try_days(time.days).ok()?;
+    midnight.checked_add(days).ok()?.checked_add(since).ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What killed processes left behind: found by name, judged by lease and process, never by age.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use vdi_region::{
     Backend, ObjectInfo, ObjectName, ProcessIdentity, RegionError, Removed, list_objects,
@@ -33,6 +33,8 @@ pub struct SetInfo {
     pub client: ProcessIdentity,
     /// The server, if one has attached.
     pub server: Option<ProcessIdentity>,
+    /// Whether its Create is done, so that a server may attach.
+    pub created: bool,
     /// Bytes of all its objects.
     pub bytes: u64,
 }
@@ -68,6 +70,7 @@ pub fn live_sets(backend: Backend, namespace: Option<&Namespace>) -> Result<Vec<
                 name: identity.name.clone(),
                 client: identity.client,
                 server: segment.server(),
+                created: segment.control().phase.load(Ordering::Acquire) != 0,
                 bytes: objects.iter().map(|object| object.len).sum(),
                 control,
             });

@@ -76,6 +76,18 @@ impl<W: io::Write> BackupWriter<W> {
         if start.tape.has_filemarks() {
             writer.filemark()?;
         }
+        Self::begin_set(writer, start)
+    }
+
+    /// Writes everything before the data of another set behind those that the media has. The media
+    /// header in `start` is the one that it has; it ends at byte `position`, and `marks` are the byte
+    /// offsets of its filemarks. No such media of a real server has been seen.
+    pub fn append(out: W, start: BackupStart, position: u64, marks: Vec<u64>) -> io::Result<Self> {
+        let writer = Writer::behind(out, &start.tape, position, marks);
+        Self::begin_set(writer, start)
+    }
+
+    fn begin_set(mut writer: Writer<W>, start: BackupStart) -> io::Result<Self> {
         let set_at = writer.position();
         writer.set(&start.set)?;
         writer.end_block()?;
@@ -104,6 +116,18 @@ impl<W: io::Write> BackupWriter<W> {
     /// Writes the next bytes of the extents or of the log begun.
     pub fn payload(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.writer.payload(bytes)
+    }
+
+    /// Counts the next bytes of the extents begun as written: the caller brings them to the output
+    /// by a shorter way.
+    pub fn payload_beside(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.payload_beside(bytes)
+    }
+
+    /// Counts `size` bytes of the extents or of the log begun as written, whatever they are: for
+    /// whoever wants to know places and sizes only.
+    pub fn payload_unseen(&mut self, size: u64) -> io::Result<()> {
+        self.writer.payload_unseen(size)
     }
 
     /// Ends the extents begun.
@@ -176,6 +200,11 @@ impl<W: io::Write> BackupWriter<W> {
             writer.filemark()?;
         }
         Ok(self.writer.into_inner())
+    }
+
+    /// Where the set starts, behind the media header, in bytes.
+    pub fn set_position(&self) -> u64 {
+        self.set_at
     }
 
     /// Bytes written so far.

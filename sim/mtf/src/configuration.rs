@@ -18,6 +18,9 @@ pub struct Scin;
 impl Scin {
     /// [`Self::FLAGS`]: set in every backup.
     pub const ALWAYS: u32 = 0x200;
+    /// [`Self::FLAGS`]: made WITH SNAPSHOT. The value is the one that HEADERONLY shows; no such
+    /// backup has been seen.
+    pub const SNAPSHOT: u32 = 0x2;
     /// [`Self::FLAGS`]: made WITH CHECKSUM.
     pub const CHECKSUM: u32 = 0x10;
     /// [`Self::FLAGS`]: made WITH COPY_ONLY.

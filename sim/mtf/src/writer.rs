@@ -80,6 +80,15 @@ impl<W: io::Write> Writer<W> {
         }
     }
 
+    /// A writer behind the sets of a media that ends at byte `position`; `marks` are the byte offsets
+    /// of its filemarks.
+    pub(crate) fn behind(out: W, tape: &Record<Tape>, position: u64, marks: Vec<u64>) -> Self {
+        let mut writer = Self { position, marks, ..Self::new(out) };
+        writer.block_size = tape.block_size().into();
+        writer.filemarks = tape.has_filemarks();
+        writer
+    }
+
     /// Bytes written so far.
     pub fn position(&self) -> u64 {
         self.position
@@ -234,16 +243,34 @@ impl<W: io::Write> Writer<W> {
 
     /// Writes the next bytes of the stream begun.
     pub fn payload(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let fits = self.payload.as_mut().filter(|payload| payload.remaining >= bytes.len() as u64);
+        self.advance(bytes.len() as u64, Some(bytes))?;
+        self.out.write_all(bytes)
+    }
+
+    /// Counts the next bytes of the stream begun as written: the caller brings them to the output
+    /// by a shorter way.
+    pub fn payload_beside(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.advance(bytes.len() as u64, Some(bytes))
+    }
+
+    /// Counts `size` bytes of the stream begun as written, whatever they are: for whoever wants to
+    /// know places and sizes only. A checksum after them is not theirs.
+    pub fn payload_unseen(&mut self, size: u64) -> io::Result<()> {
+        self.advance(size, None)
+    }
+
+    fn advance(&mut self, size: u64, bytes: Option<&[u8]>) -> io::Result<()> {
+        let fits = self.payload.as_mut().filter(|payload| payload.remaining >= size);
         let Some(payload) = fits else {
             return Err(invalid("more payload than the stream's header announced"));
         };
-        payload.remaining -= bytes.len() as u64;
-        if let Some(sum) = &mut payload.sum {
+        payload.remaining -= size;
+        if let (Some(sum), Some(bytes)) = (&mut payload.sum, bytes) {
             sum.update(bytes);
         }
         self.finish_payload();
-        self.put(bytes)
+        self.position += size;
+        Ok(())
     }
 
     /// Writes zeros until the stream begun is complete.

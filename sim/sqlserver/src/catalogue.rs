@@ -10,8 +10,8 @@ mod default;
 mod history;
 mod log;
 mod lsn_text;
+mod memory_file;
 mod pages;
-mod positioned;
 mod restore_rules;
 mod storage;
 mod store;
@@ -23,6 +23,7 @@ pub use database::{
 pub use default::{SyntheticDatabase, default_databases};
 pub use history::{BackupSetRow, History, MediaFamilyRow, RestoreRow};
 pub use log::{ChainPoint, Log, LogRecord, decode_log, encode_log};
+pub use memory_file::MemoryFile;
 pub use pages::{GeneratedFile, PageChange, fill_data_page};
 pub use restore_rules::{Progress, check_base, check_next, check_target};
 pub use storage::{ExtentId, Pages, StorageError};

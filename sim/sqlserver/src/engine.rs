@@ -8,8 +8,12 @@ mod facts;
 mod family_sink;
 mod family_stream;
 mod inspect;
+mod log_words;
+mod media;
+mod password;
 mod restore;
 mod set;
+mod snapshot;
 
 pub(crate) use backup::backup;
 pub(crate) use context::{Answer, Context};

@@ -7,6 +7,30 @@
 //! The grammar of BACKUP and RESTORE is that of SQL Server's documentation and of Microsoft's
 //! published parser (SqlScriptDOM), which also knows VIRTUAL_DEVICE.
 
+//!
+//! # Options of BACKUP and RESTORE
+//!
+//! All are read, and their values and combinations checked. These have their effect: BLOCKSIZE,
+//! BUFFERCOUNT, MAXTRANSFERSIZE, CHECKSUM, CONTINUE_AFTER_ERROR, COPY_ONLY, DIFFERENTIAL, DESCRIPTION,
+//! FILE, FORMAT, INIT, MEDIADESCRIPTION, MEDIANAME (BACKUP), MEDIAPASSWORD, MOVE, NAME, NORECOVERY,
+//! PASSWORD, RECOVERY, REPLACE, SNAPSHOT, STANDBY, STATS, STOPAT, and the opposites that are the
+//! default.
+//!
+//! These are read and change nothing ([`OptionName::is_without_effect`]):
+//!
+//! | options | because |
+//! |---|---|
+//! | COMPRESSION, ENCRYPTION, ENHANCEDINTEGRITY, CREDENTIAL | the stream is always in the clear and uncompressed |
+//! | UNLOAD, NOUNLOAD, REWIND, NOREWIND, RESTART | there are no tapes |
+//! | EXPIREDATE, RETAINDAYS, SKIP, MEDIANAME (RESTORE) | media are not protected by date or name |
+//! | NO_TRUNCATE, RESTRICTED_USER, PARTIAL, COMMIT_DIFFERENTIAL_BASE, SNAPSHOT_IMPORT | databases are whole, and open to all |
+//! | ENABLE_BROKER, ERROR_BROKER_CONVERSATIONS, NEW_BROKER, KEEP_REPLICATION, KEEP_TEMPORAL_RETENTION, FILESTREAM | databases have no such parts |
+//! | LOADHISTORY, ONLINE, VERBOSE | they change nothing that a client of VDI sees |
+//!
+//! These are read and refused: MIRROR TO (3218); BACKUP and RESTORE of FILE, FILEGROUP,
+//! READ_WRITE_FILEGROUPS and PAGE, RESTORE FROM DATABASE_SNAPSHOT, STOPATMARK and STOPBEFOREMARK,
+//! and SNAPSHOT of a database in memory (3015); TAPE and URL devices (3201).
+
 mod ast;
 mod expression;
 mod keyword;
@@ -32,4 +56,4 @@ pub use expression::{
 pub use option::{OptionName, OptionValue, WithOption};
 pub use parse_batch::{ParseOptions, parse};
 pub use parse_execute::parse_declarations;
-pub use script::{ScriptBatch, split_script};
+pub use script::{Inside, ScriptBatch, split_script};

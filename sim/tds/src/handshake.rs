@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use rustls::ServerConnection;
+use rustls::{Connection, ServerConnection};
 
 use crate::{
     Accounts, Client, Config, Engine, Message, Session,
@@ -183,6 +183,7 @@ impl Entrance<'_> {
     fn start_tls(&mut self) -> Result<(), Refusal> {
         let identity = self.shared.identity.as_ref().ok_or(Refusal::Close)?;
         let mut tls = ServerConnection::new(Arc::clone(&identity.config))
+            .map(Connection::from)
             .map_err(|error| Refusal::Broken(io::Error::other(error)))?;
         // Packets bound what is buffered.
         tls.set_buffer_limit(None);

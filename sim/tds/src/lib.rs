@@ -14,6 +14,8 @@
 //! that an attention (the client's cancel) or the end of the connection reaches a running statement at once, through
 //! its [`Cancel`].
 //!
+//! The other end is there too: [`client`] is a small blocking client over the same packets and messages.
+//!
 //! Source of the rules: MS-TDS, "Tabular Data Stream Protocol"; each item names its section.
 
 #![forbid(unsafe_code)]
@@ -21,6 +23,7 @@
 mod accounts;
 mod answer;
 mod cancel;
+pub mod client;
 mod connection;
 mod error;
 mod handshake;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustls::ServerConnection;
+use rustls::Connection;
 
 use crate::{
     Limits,
@@ -24,10 +24,10 @@ const DRAIN_BYTES: u64 = 1 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// TLS's state, used by both directions. The lock is never held while waiting for the network.
-pub(crate) type SharedTls = Arc<Mutex<ServerConnection>>;
+pub(crate) type SharedTls = Arc<Mutex<Connection>>;
 
 /// After a panic of the other direction the connection is being closed; its TLS state may then fail, not mislead.
-fn lock(tls: &SharedTls) -> MutexGuard<'_, ServerConnection> {
+fn lock(tls: &SharedTls) -> MutexGuard<'_, Connection> {
     tls.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -59,7 +59,7 @@ impl Read for Socket {
     }
 }
 
-/// The bytes from the client, decrypted.
+/// The bytes from the other side, decrypted.
 struct Incoming {
     raw: BufReader<Socket>,
     tls: Option<SharedTls>,
@@ -157,7 +157,7 @@ impl PacketReader {
     }
 
     /// The next packet; `None` at the end of the connection. `starts` says that it begins a message.
-    fn packet(
+    pub(crate) fn packet(
         &mut self,
         starts: bool,
         room: impl FnOnce(&PacketHeader) -> Result<(), Malformed>,
@@ -270,6 +270,7 @@ pub(crate) struct PacketWriter {
 }
 
 impl PacketWriter {
+    /// A server's writer for a session.
     pub(crate) fn new(stream: Arc<TcpStream>, spid: u16) -> Self {
         Self {
             stream,
@@ -322,9 +323,14 @@ impl PacketWriter {
 
     /// Sends a piece of a TLS handshake.
     pub(crate) fn handshake(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.kind = PacketType::PreLogin;
+        self.message(PacketType::PreLogin, bytes)
+    }
+
+    /// Sends a whole message of a kind.
+    pub(crate) fn message(&mut self, kind: PacketType, bytes: &[u8]) -> io::Result<()> {
+        let before = std::mem::replace(&mut self.kind, kind);
         let sent = self.put(bytes).and_then(|()| self.end());
-        self.kind = PacketType::TabularResult;
+        self.kind = before;
         sent
     }
 

@@ -21,12 +21,14 @@ fn skip(name: &str, why: &str) {
     eprintln!("SKIP {name}: {why}");
 }
 
-/// The Python that has the clients; `None` with the reason on stderr.
+/// The Python that has the clients, where scripts/sql-clients puts it.
 fn python() -> Option<PathBuf> {
-    let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/setup");
-    let output = Command::new(setup).stderr(Stdio::inherit()).output().ok()?;
-    let python = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()).join("bin/python");
-    (output.status.success() && python.exists()).then_some(python)
+    let cache = || {
+        let home = env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+        Some(env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or(home)?.join("vdisim/clients"))
+    };
+    let folder = env::var_os("VDISIM_CLIENTS").map(PathBuf::from).or_else(cache)?;
+    Some(folder.join("venv/bin/python")).filter(|python| python.exists())
 }
 
 /// A server, what its engine saw, and a file with its certificate.
@@ -153,7 +155,7 @@ fn python_drivers(#[case] driver: &'static str, #[case] tls: &'static str) {
         let name = format!("{driver} with TLS {tls}");
         let served = Served::new(config(stand(tls)));
         let Some(client) = python_client(&served, &[driver, tls]) else {
-            return skip(&name, "no Python with its clients: see tests/clients/setup");
+            return skip(&name, "no Python with its clients: run scripts/setup");
         };
         if follow(&name, &served, client) {
             let client = served.canned.clients.lock().unwrap()[0].clone();
@@ -176,7 +178,7 @@ fn python_drivers_with_a_wrong_password(
     watched(move || {
         let served = Served::new(config(stand(tls)));
         let Some(mut client) = python_client(&served, &[driver, tls, "wrong-password"]) else {
-            return skip(driver, "no Python with its clients: see tests/clients/setup");
+            return skip(driver, "no Python with its clients: run scripts/setup");
         };
         let mut lines = BufReader::new(client.0.stdout.take().unwrap()).lines();
         let line = lines.next().expect("the client says how it went").unwrap();
@@ -220,7 +222,7 @@ fn freetds_tsql(#[case] encryption: &'static str) {
             command
         };
         let Ok(output) = tsql("rows 3\ngo\nfail\ngo\nuse pubs\ngo\nrows 2\ngo\n").output() else {
-            return skip("FreeTDS tsql", "no tsql on PATH: apt install freetds-bin");
+            return skip("FreeTDS tsql", "no tsql on PATH: run scripts/setup");
         };
         let (rows, messages) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -55,10 +55,9 @@ impl Inner {
             }
             let ended = match self.try_lead() {
                 Some(mut agent) => {
-                    let hungry = u32::from(interest == Interest::Buffer);
-                    self.crew.leader_hungry.store(hungry, Ordering::SeqCst);
+                    self.crew.set_leader_wish(Some(interest));
                     let ended = lead(self, &mut agent, done, deadline);
-                    self.crew.leader_hungry.store(0, Ordering::SeqCst);
+                    self.crew.set_leader_wish(None);
                     drop(agent);
                     self.crew.pass_on();
                     Some(ended?)

@@ -16,7 +16,7 @@ use crate::{
     handle::Handle,
     layout::SEGMENTS_MAX,
     lock::lock,
-    server::inner::Inner,
+    server::{crew::Wish, inner::Inner},
 };
 
 /// All areas of a set and which of their buffers are free.
@@ -83,6 +83,12 @@ impl Pool {
     /// Whether such buffers exist, free or not.
     pub(crate) fn has(&self, size: u32, alignment: u32) -> bool {
         lock(&self.areas).iter().any(|a| a.fits(size, alignment) && a.area.slots > 0)
+    }
+
+    /// Whether the buffers of an area are as wished.
+    pub(crate) fn fits(&self, area: u32, wish: Wish) -> bool {
+        let areas = lock(&self.areas);
+        areas.get(area as usize).is_some_and(|area| area.fits(wish.size, wish.alignment))
     }
 
     /// Why [`take`](Self::take) found nothing.
@@ -181,7 +187,7 @@ impl Drop for Buffer {
         // SYNC POINT (freed/hungry): the lock of the pool orders this load behind the freed slot; a hungry
         // thread counts itself before it looks into the pool.
         if pool.hungry.load(Ordering::SeqCst) > 0 {
-            self.inner.buffer_freed();
+            self.inner.buffer_freed(self.at.area);
         }
     }
 }

@@ -27,10 +27,17 @@ pub(crate) enum Interest {
     Any,
     /// A completion of this device.
     Lane(usize),
-    /// A buffer.
-    Buffer,
+    /// A free buffer.
+    Buffer(Wish),
     /// Nothing but leading: the agent's own thread.
     Agent,
+}
+
+/// What a buffer has to have at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) size: u32,
+    pub(crate) alignment: u32,
 }
 
 /// What only the leader touches.
@@ -56,8 +63,8 @@ pub(crate) struct Crew {
     pub(crate) drivers: AtomicU32,
     /// The leader's, whoever leads.
     pub(crate) patience: Patience,
-    /// Whether the leader wants a buffer.
-    pub(crate) leader_hungry: AtomicU32,
+    /// Which buffer the leader wants: size and alignment; 0 for none.
+    leader_wish: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -102,7 +109,7 @@ impl Crew {
             next_id: AtomicU64::new(0),
             drivers: AtomicU32::new(0),
             patience: Patience::new(),
-            leader_hungry: AtomicU32::new(0),
+            leader_wish: AtomicU64::new(0),
         }
     }
 
@@ -138,9 +145,25 @@ impl Crew {
         self.wake(|i| i == Interest::Any || i == Interest::Lane(lane), usize::MAX);
     }
 
-    /// A buffer is free: true if a parked thread was woken for it.
-    pub(crate) fn buffer_freed(&self) -> bool {
-        self.wake(|i| i == Interest::Buffer, 1) > 0
+    /// Wakes the first parked thread that waits for such a buffer as `is_there` finds.
+    pub(crate) fn buffer_freed(&self, is_there: impl Fn(Wish) -> bool) {
+        self.wake(|i| matches!(i, Interest::Buffer(wish) if is_there(wish)), 1);
+    }
+
+    /// Says what the leader wants, as long as it leads.
+    pub(crate) fn set_leader_wish(&self, interest: Option<Interest>) {
+        let word = match interest {
+            Some(Interest::Buffer(Wish { size, alignment })) => {
+                u64::from(size) << 32 | u64::from(alignment)
+            }
+            _ => 0,
+        };
+        self.leader_wish.store(word, Ordering::SeqCst);
+    }
+
+    pub(crate) fn leader_wish(&self) -> Option<Wish> {
+        let word = self.leader_wish.load(Ordering::SeqCst);
+        (word != 0).then_some(Wish { size: (word >> 32) as u32, alignment: word as u32 })
     }
 
     /// The leader has left: somebody else takes over, the agent's own thread only if nobody drives.

@@ -214,13 +214,20 @@ impl Inner {
         }
     }
 
-    /// A buffer came back while somebody waits for one.
-    pub(crate) fn buffer_freed(&self) {
-        let leader_wants = self.crew.leader_hungry.load(Ordering::SeqCst) > 0;
-        if leader_wants && !self.crew.is_led_here() {
+    /// A buffer of `area` came back while somebody waits for one.
+    pub(crate) fn buffer_freed(&self, area: u32) {
+        if !self.crew.leader_wish().is_some_and(|wish| self.pool.fits(area, wish)) {
+            self.feed();
+        } else if !self.crew.is_led_here() {
             self.ring_agent();
-        } else if !leader_wants {
-            self.crew.buffer_freed();
+        }
+    }
+
+    /// Wakes a parked thread that waits for a buffer which is free now. Whoever has waited for one and
+    /// goes calls this: several buffers may have come back while one thread alone was woken.
+    pub(crate) fn feed(&self) {
+        if self.pool.hungry.load(Ordering::SeqCst) > 0 {
+            self.crew.buffer_freed(|wish| self.pool.available(wish.size, wish.alignment) > 0);
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     server::{
         buffer::Buffer,
         configuration::check_buffer,
-        crew::Interest,
+        crew::{Interest, Wish},
         device::ServerDevice,
         inner::{Held, Inner},
     },
@@ -247,8 +247,10 @@ impl ServerSet {
                 slot = slot.take().or_else(|| inner.pool.take(size, alignment));
                 slot.is_some()
             };
-            let waited = inner.run_until(Interest::Buffer, &mut taken, timeout);
+            let interest = Interest::Buffer(Wish { size, alignment });
+            let waited = inner.run_until(interest, &mut taken, timeout);
             inner.pool.hungry.fetch_sub(1, Ordering::SeqCst);
+            inner.feed();
             waited?;
         }
         let slot = slot.ok_or_else(|| inner.pool.none_free(size, alignment))?;

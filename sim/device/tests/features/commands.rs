@@ -239,3 +239,43 @@ fn leadership_is_never_lost(
         }
     });
 }
+
+/// Catches: a freed buffer of which the wrong thread is told, or of several only one thread: each such
+/// miss costs a second, and all of them together the watchdog's patience.
+#[rstest]
+fn threads_that_wait_for_buffers_are_all_fed(
+    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(false, true)] the_leader_waits_for_a_buffer: bool,
+) {
+    watched(move || {
+        let pair = Pair::new(backend, client_config(1), 1);
+        pair.server.request_buffers(4096, 0, 2).unwrap();
+        let (server, device, client) =
+            (&pair.server, &pair.server_devices[0], &pair.client_devices[0]);
+        for _ in 0..150 {
+            let take = |size: u32| server.allocate_buffer(size, 0).unwrap();
+            let (small, large) = ([take(4096), take(4096)], take(65536));
+            thread::scope(|scope| {
+                // Leads to the end.
+                scope.spawn(move || match the_leader_waits_for_a_buffer {
+                    true => drop(server.allocate_buffer_wait(65536, 0, None).unwrap()),
+                    false => drop(device.execute(CommandCode::FLUSH, 0, 0, None).unwrap()),
+                });
+                thread::sleep(Duration::from_millis(1));
+                let wait = || server.allocate_buffer_wait(4096, 0, None).unwrap();
+                let waiting = [(); 2].map(|()| scope.spawn(wait));
+                thread::sleep(Duration::from_millis(1));
+                drop(small);
+                // Kept until both have one: a buffer that comes back is told anew.
+                let fed = waiting.map(|thread| thread.join().unwrap());
+                drop((fed, large));
+                if !the_leader_waits_for_a_buffer {
+                    let command = client.get_command(None).unwrap();
+                    let done = CompletionCode::ERROR_SUCCESS;
+                    client.complete_command(command.id, done, 0, 0).unwrap();
+                }
+            });
+        }
+        leave(pair);
+    });
+}

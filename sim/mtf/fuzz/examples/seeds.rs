@@ -46,6 +46,7 @@ fn backup(
         date,
     })?;
     let set = Record::<Sset>::new(&SetLabel {
+        password: None,
         attributes: Sset::NORMAL,
         backup_set: Uuid::from_u128(1),
         name: "seed",

@@ -81,6 +81,8 @@ pub struct SetLabel<'a> {
     pub name: &'a str,
     /// Backup description, up to 255 characters.
     pub description: &'a str,
+    /// Hash of the set's password.
+    pub password: Option<[u8; 16]>,
     /// User who makes the backup.
     pub user: &'a str,
     /// When the backup starts, local time.
@@ -115,6 +117,7 @@ impl Record<Sset> {
             .set(Sset::EXPIRATION, label.expiration);
         set.append_text(Sset::NAME, label.name)?;
         set.append_text(Sset::DESCRIPTION, label.description)?;
+        set.append_bytes(Sset::PASSWORD, label.password.as_ref().map_or(&[], |hash| &hash[..]))?;
         set.append_text(Sset::USER, label.user)?;
         Ok(set)
     }

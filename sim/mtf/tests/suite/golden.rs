@@ -339,6 +339,7 @@ fn new_records_are_those_of_the_server() {
         assert_eq!(Record::<Raid>::new(raid.get(Raid::MEDIA_SET), count, family), raid);
 
         let label = SetLabel {
+            password: None,
             attributes: set.get(Sset::ATTRIBUTES),
             backup_set: set.get(Sset::BACKUP_SET),
             name: &set.text(Sset::NAME),

@@ -101,6 +101,7 @@ impl Sample {
         };
         let differential = self.backup_type == b'I';
         let set = SetLabel {
+            password: None,
             attributes: if differential { Sset::DIFFERENTIAL } else { Sset::NORMAL },
             backup_set: Uuid::from_u128(7),
             name: &self.name,

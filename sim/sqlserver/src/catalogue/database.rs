@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use super::log::{ChainPoint, Log};
 use super::lsn_text;
+use super::memory_file::MemoryFile;
 use super::pages::{GeneratedFile, PageChange, is_data_page, mix};
 use super::restore_rules::Progress;
+use super::storage::ExtentId;
 use crate::messages::Message;
 
 /// A database's recovery model.
@@ -80,6 +82,9 @@ pub enum Content {
     Generated(GeneratedFile),
     /// They stand in this file, each at its number times the page size.
     Stored(PathBuf),
+    /// They are in memory, for as long as the server lives.
+    #[serde(skip)]
+    Memory(MemoryFile),
     /// A log file: its records are in the catalogue.
     Log,
 }
@@ -326,14 +331,15 @@ impl Database {
         }
     }
 
-    /// Changes `count` data pages, chosen by `seed`, and writes the log of it. What stands in files
-    /// is changed by whoever has them open: the records say how.
+    /// Changes `count` data pages of the extents `allocated`, chosen by `seed`, and writes the log of
+    /// it. What stands in files is changed by whoever has them open: the records say how.
     ///
     /// # Errors
     ///
     /// SQL Server's message if the database cannot be written to.
     pub fn change(
         &mut self,
+        allocated: &[ExtentId],
         count: u32,
         seed: u64,
         time: DateTime,
@@ -342,12 +348,18 @@ impl Database {
             DatabaseState::Online => {}
             _ => return Err(Message::new(927, &[&self.name]).with_state(2)),
         }
-        let Some(file) = self.data_files().next() else { return Ok(Vec::new()) };
-        let (id, pages) = (file.id, usable_pages(file));
+        let pages = allocated.len() as u64 * EXTENT_PAGES as u64;
+        if pages == 0 {
+            return Ok(Vec::new());
+        }
         let chosen =
             (0..u64::from(count)).map(|n| mix(seed.wrapping_mul(0x9e37_79b9).wrapping_add(n)));
         let changes: Vec<_> = chosen
-            .map(|number| (PageId { file: id, page: (number % u64::from(pages)) as u32 }, number))
+            .map(|number| {
+                let (place, extents) = (number % pages, EXTENT_PAGES as u64);
+                let first = allocated[(place / extents) as usize].first_page();
+                (PageId { page: first.page + (place % extents) as u32, ..first }, number)
+            })
             .filter(|(page, _)| is_data_page(*page))
             .collect();
         let places = self.log.append(time, changes.iter().copied());
@@ -393,21 +405,10 @@ impl Database {
         if let DatabaseState::Restoring(progress) | DatabaseState::Standby(progress) = &self.state {
             let Progress { redo, base, fork } = *progress;
             self.base = base;
-            self.log = Log { next: redo, checkpoint: redo, chain: None, records: Vec::new() };
-            self.log.write_checkpoint();
-            if self.recovery_model != RecoveryModel::Simple {
-                self.log.chain = Some(ChainPoint { lsn: redo, fork });
-            }
+            let chained = self.recovery_model != RecoveryModel::Simple;
+            self.log = Log::continued(redo, chained.then_some(ChainPoint { lsn: redo, fork }));
             self.fork = Uuid::new_v4();
         }
         self.state = DatabaseState::Online;
-    }
-}
-
-/// Pages among which changes are chosen.
-fn usable_pages(file: &DatabaseFile) -> u32 {
-    match &file.content {
-        Content::Generated(generated) => generated.used_pages.max(1),
-        _ => file.page_count().max(1),
     }
 }

@@ -99,6 +99,18 @@ impl Log {
         Log { next, checkpoint: next, chain: None, records: Vec::new() }
     }
 
+    /// The log of a database that has been restored up to `redo`: it goes on in the next block that
+    /// this server's records fit in. A real server's log, and one restored to a point in time, end
+    /// in the middle of a block, or beyond the end of the virtual log files written here.
+    pub fn continued(redo: Lsn, chain: Option<ChainPoint>) -> Self {
+        let mut log = Log { next: redo, checkpoint: redo, chain, records: Vec::new() };
+        if redo.slot != 1 || redo.block >= VLF_BLOCKS {
+            log.end_block();
+        }
+        log.write_checkpoint();
+        log
+    }
+
     /// Writes records of changed pages, and returns where each stands.
     pub fn append(
         &mut self,
@@ -134,8 +146,8 @@ impl Log {
     }
 
     fn end_block(&mut self) {
-        self.next = match self.next.block + 1 {
-            VLF_BLOCKS => Lsn { vlf: self.next.vlf + 1, block: FIRST_BLOCK, slot: 1 },
+        self.next = match self.next.block.saturating_add(1) {
+            VLF_BLOCKS.. => Lsn { vlf: self.next.vlf + 1, block: FIRST_BLOCK, slot: 1 },
             block => Lsn { block, slot: 1, ..self.next },
         };
     }
@@ -152,12 +164,18 @@ impl Log {
             file_id: LOG_FILE,
             sequence,
             start: VLF_OFFSET + u64::from(sequence - first.vlf) * VLF_SIZE,
-            size: VLF_SIZE,
+            size: u64::from(blocks(sequence, first)) * BLOCK as u64,
             parity: 64,
             create_lsn: Lsn::default(),
         };
         (first.vlf..=last.vlf).map(file).collect()
     }
+}
+
+/// Blocks of the virtual log file `vlf` in a backup from `first` on. A chain that began on a real
+/// server may start behind the blocks that a file has here: such a file ends where the chain starts.
+fn blocks(vlf: u32, first: Lsn) -> u32 {
+    if vlf == first.vlf { VLF_BLOCKS.max(first.block) } else { VLF_BLOCKS }
 }
 
 impl Default for Log {
@@ -170,7 +188,7 @@ impl Default for Log {
 /// which `records`, sorted, have their places.
 pub fn encode_log(records: &[LogRecord], vlf: u32, first: Lsn, last: Lsn) -> Vec<u8> {
     let start = if vlf == first.vlf { first.block } else { FIRST_BLOCK };
-    let end = if vlf == last.vlf { last.block } else { VLF_BLOCKS };
+    let end = if vlf == last.vlf { last.block } else { blocks(vlf, first) };
     let mut bytes = vec![0; end.saturating_sub(start) as usize * BLOCK];
     let inside = records.iter().filter(|record| {
         record.lsn.vlf == vlf && (start..end).contains(&record.lsn.block) && record.lsn < last

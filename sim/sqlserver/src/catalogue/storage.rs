@@ -1,5 +1,10 @@
 //! The pages of a database: read for backups, written by restores and changes.
 
+#[cfg(unix)]
+mod posix;
+#[cfg(windows)]
+mod windows;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
@@ -7,11 +12,16 @@ use std::path::{Path, PathBuf};
 
 use mtf::{EXTENT_PAGES, EXTENT_SIZE, PAGE_SIZE, PageId, stamp_page};
 
+#[cfg(unix)]
+use posix as system;
+#[cfg(windows)]
+use windows as system;
+
 use super::database::{Content, Database, FileKind};
+use super::memory_file::MemoryFile;
 use super::pages::{
     PageChange, clear_bits, fill_data_page, fill_map, gam_pages, is_differential_map,
 };
-use super::positioned;
 
 /// An extent of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,12 +50,19 @@ pub struct StorageError {
     pub error: io::Error,
 }
 
+/// A file of pages, open.
+#[derive(Debug)]
+enum PageFile {
+    Disk(PathBuf, File),
+    Memory(MemoryFile),
+}
+
 /// The pages of a database as it was when this was made.
 #[derive(Debug)]
 pub struct Pages {
     database: Database,
     changed: BTreeSet<ExtentId>,
-    files: HashMap<u16, (PathBuf, File)>,
+    files: HashMap<u16, PageFile>,
 }
 
 impl Pages {
@@ -57,11 +74,16 @@ impl Pages {
     pub fn open(database: &Database) -> Result<Pages, StorageError> {
         let mut files = HashMap::new();
         for file in &database.files {
-            if let Content::Stored(path) = &file.content {
-                let opened = File::options().read(true).write(true).open(path);
-                let opened = opened.map_err(|error| StorageError { path: path.clone(), error })?;
-                files.insert(file.id, (path.clone(), opened));
-            }
+            let opened = match &file.content {
+                Content::Stored(path) => {
+                    let opened = File::options().read(true).write(true).open(path);
+                    let failed = |error| StorageError { path: path.clone(), error };
+                    PageFile::Disk(path.clone(), opened.map_err(failed)?)
+                }
+                Content::Memory(file) => PageFile::Memory(file.clone()),
+                Content::Generated(_) | Content::Log => continue,
+            };
+            files.insert(file.id, opened);
         }
         let changed = database
             .changed
@@ -81,9 +103,11 @@ impl Pages {
         id: ExtentId,
         bytes: &mut [u8; EXTENT_SIZE],
     ) -> Result<(), StorageError> {
-        if let Some((path, file)) = self.files.get(&id.file) {
-            let at = u64::from(id.extent) * EXTENT_SIZE as u64;
-            read_at(path, file, bytes, at)?;
+        let at = u64::from(id.extent) * EXTENT_SIZE as u64;
+        match self.files.get(&id.file) {
+            Some(PageFile::Disk(path, file)) => read_at(path, file, bytes, at)?,
+            Some(PageFile::Memory(file)) => file.read(bytes, at),
+            None => {}
         }
         let generated = match self.database.file(id.file).map(|file| &file.content) {
             Some(Content::Generated(generated)) => Some(generated),
@@ -154,10 +178,30 @@ impl Pages {
         self.write_at(id.file, bytes, u64::from(id.extent) * EXTENT_SIZE as u64)
     }
 
+    /// Copies extents into the files of another database.
+    ///
+    /// # Errors
+    ///
+    /// The file that could not be read or written.
+    pub fn copy_extents(&self, extents: &[ExtentId], to: &Pages) -> Result<(), StorageError> {
+        let mut bytes = Box::new([0; EXTENT_SIZE]);
+        for id in extents {
+            self.read_extent(*id, &mut bytes)?;
+            to.write_extent(*id, &bytes[..])?;
+        }
+        Ok(())
+    }
+
     fn write_at(&self, file: u16, bytes: &[u8], at: u64) -> Result<(), StorageError> {
-        let Some((path, file)) = self.files.get(&file) else { return Ok(()) };
-        let written = positioned::write_all_at(file, bytes, at);
-        written.map_err(|error| StorageError { path: path.clone(), error })
+        match self.files.get(&file) {
+            Some(PageFile::Disk(path, file)) => write_all_at(file, bytes, at)
+                .map_err(|error| StorageError { path: path.clone(), error }),
+            Some(PageFile::Memory(file)) => {
+                file.write(bytes, at);
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Writes what changes say into the files.
@@ -221,11 +265,23 @@ fn create(path: &Path, size: u64) -> io::Result<()> {
     File::create(path)?.set_len(size)
 }
 
+fn write_all_at(file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match system::write_at(file, bytes, at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => (bytes, at) = (&bytes[count..], at + count as u64),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// What lies behind the end of the file reads as zeros.
 fn read_at(path: &Path, file: &File, bytes: &mut [u8], at: u64) -> Result<(), StorageError> {
     let mut done = 0;
     while done < bytes.len() {
-        match positioned::read_at(file, &mut bytes[done..], at + done as u64) {
+        match system::read_at(file, &mut bytes[done..], at + done as u64) {
             Ok(0) => {
                 bytes[done..].fill(0);
                 break;

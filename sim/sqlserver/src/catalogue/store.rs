@@ -1,16 +1,20 @@
 //! The catalogue on disk, shared by all servers of a data folder.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::database::Database;
+use super::database::{Content, Database};
 use super::default::default_databases;
 use super::history::History;
+use super::memory_file::MemoryFile;
 
 /// Version of the file.
 const VERSION: u32 = 1;
@@ -111,16 +115,26 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Server {
     folder: PathBuf,
+    /// The catalogue of a server that keeps nothing on disk.
+    memory: Option<Mutex<Catalogue>>,
     here: Mutex<()>,
     /// Databases whose pages are being backed up or restored, in lower case.
     reserved: Mutex<HashSet<String>>,
 }
 
-/// The sole right to back up or restore the pages of a database, until it is dropped.
+/// How often the lock of a database is tried, and how long after each other: whoever only asks for it
+/// holds it for the blink of an eye.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// The sole right to back up or restore the pages of a database, until it is dropped or its process
+/// ends.
 #[derive(Debug)]
 pub struct Reservation<'s> {
     server: &'s Server,
     name: String,
+    /// Locked against other processes.
+    _lock: File,
 }
 
 impl Drop for Reservation<'_> {
@@ -138,10 +152,28 @@ impl Server {
     pub fn open(folder: &Path) -> Result<Server, StoreError> {
         fs::create_dir_all(folder)
             .map_err(|error| StoreError::Io { path: folder.to_owned(), error })?;
-        let server =
-            Server { folder: folder.to_owned(), here: Mutex::new(()), reserved: Mutex::default() };
+        let server = Server::with(folder, None);
         server.read()?;
         Ok(server)
+    }
+
+    /// A new server whose databases are gone when it is dropped. `folder` is where DISK devices
+    /// without an absolute path are; nothing else is kept there.
+    pub fn in_memory(folder: &Path) -> Server {
+        Server::with(folder, Some(Mutex::new(Catalogue::new())))
+    }
+
+    fn with(folder: &Path, memory: Option<Mutex<Catalogue>>) -> Server {
+        let (here, reserved) = Default::default();
+        Server { folder: folder.to_owned(), memory, here, reserved }
+    }
+
+    /// Where the pages of a new data file go.
+    pub(crate) fn place_file(&self, name: &str) -> Content {
+        match self.memory {
+            Some(_) => Content::Memory(MemoryFile::default()),
+            None => Content::Stored(self.folder.join("data").join(name)),
+        }
     }
 
     /// The folder.
@@ -149,16 +181,43 @@ impl Server {
         &self.folder
     }
 
-    /// Takes the sole right to a database; none if another statement of this process has it.
+    /// Takes the sole right to a database; none if another statement has it, of this process or
+    /// another one.
     pub fn reserve(&self, name: &str) -> Option<Reservation<'_>> {
         let name = name.to_lowercase();
-        let is_new = self.reserved().insert(name.clone());
-        is_new.then_some(Reservation { server: self, name })
+        if !self.reserved().insert(name.clone()) {
+            return None;
+        }
+        match self.lock(&name) {
+            Some(lock) => Some(Reservation { server: self, name, _lock: lock }),
+            None => {
+                self.reserved().remove(&name);
+                None
+            }
+        }
+    }
+
+    /// Locks a database against other processes; the file's end ends the lock.
+    fn lock(&self, name: &str) -> Option<File> {
+        let folder = self.folder.join("locks");
+        let digest: String =
+            Sha256::digest(name)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        fs::create_dir_all(&folder).ok()?;
+        let file = File::create(folder.join(digest)).ok()?;
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Some(file),
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(_)) => return None,
+            }
+        }
+        None
     }
 
     /// Whether somebody has the sole right to a database.
     pub fn is_reserved(&self, name: &str) -> bool {
-        self.reserved().contains(&name.to_lowercase())
+        let name = name.to_lowercase();
+        self.reserved().contains(&name) || self.lock(&name).is_none()
     }
 
     fn reserved(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -171,6 +230,9 @@ impl Server {
     ///
     /// A file that cannot be read.
     pub fn read(&self) -> Result<Catalogue, StoreError> {
+        if let Some(catalogue) = &self.memory {
+            return Ok(catalogue.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        }
         let path = self.path();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -195,6 +257,15 @@ impl Server {
         change: impl FnOnce(&mut Catalogue) -> Result<T, E>,
     ) -> Result<Result<T, E>, StoreError> {
         let _here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(memory) = &self.memory {
+            let mut catalogue = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut changed = catalogue.clone();
+            let result = change(&mut changed);
+            if result.is_ok() {
+                *catalogue = changed;
+            }
+            return Ok(result);
+        }
         let path = self.folder.join("catalogue.lock");
         let failed = |error| StoreError::Io { path: path.clone(), error };
         let lock = File::create(&path).map_err(failed)?;

@@ -1,18 +1,21 @@
 //! BACKUP.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use mtf::EXTENT_PAGES;
+use mtf::{EXTENT_PAGES, Raid};
 use uuid::Uuid;
 use vdi_protocol::Direction;
 
 use super::context::{Answer, Context, Progress};
 use super::device;
 use super::family_stream::{BackupJob, FamilyStream};
+use super::log_words::{LogWords, log_lsn};
 use super::set::SetWriter;
+use super::snapshot::{self, SnapshotStream};
 use crate::catalogue::{
     BackupFacts, BackupSetRow, Database, ExtentId, MediaFamilyRow, Pages, SetKind,
 };
@@ -27,23 +30,31 @@ const BLOCK_SIZE: u32 = 512;
 /// Executes a BACKUP. The catalogue notes it down, and the log is truncated, only after the last
 /// device has acknowledged everything.
 pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer, SeveralMessages> {
-    if plan.transfer.snapshot {
-        return Err(Message::new(3015, &[&"BACKUP ... WITH SNAPSHOT"]).into());
-    }
     let server = &context.instance.server;
     let _reserved = match plan.options.kind {
         SetKind::Log => None,
         _ => Some(server.reserve(&plan.database).ok_or_else(|| Message::new(3023, &[]))?),
     };
+    if plan.transfer.snapshot {
+        snapshot::materialize(context, &plan.database)?;
+    }
     let (database, facts) = context.instance.update(|catalogue| begin(catalogue, plan))?;
     let pages = Pages::open(&database).map_err(|error| context.storage_failed(&error))?;
     let extents = match plan.options.kind {
+        _ if plan.transfer.snapshot => Vec::new(),
         SetKind::Full => pages.allocated().map_err(|error| context.storage_failed(&error))?,
         SetKind::Differential => pages.differential(),
         SetKind::Log => Vec::new(),
     };
     let counts = counts(&extents);
-    let (started, clock, media_set) = (now(), Instant::now(), Uuid::new_v4());
+    let appends = plan.devices[0].kind == DeviceKind::Disk && !plan.overwrite;
+    let opened = if appends { device::open_media(context, &plan.devices)? } else { Vec::new() };
+    let (files, media): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+    let (started, clock) = (now(), Instant::now());
+    let media_set = match media.first() {
+        Some(media) => media.raid.get(Raid::MEDIA_SET),
+        None => Uuid::new_v4(),
+    };
     let job = BackupJob {
         context,
         set: SetWriter {
@@ -56,6 +67,7 @@ pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer,
             media_set,
             started,
             block_size: plan.transfer.block_size.unwrap_or(BLOCK_SIZE),
+            media: &media,
             pages: &counts,
         },
         pages: &pages,
@@ -65,7 +77,7 @@ pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer,
         finished: started,
         failed: Mutex::new(None),
     };
-    let size = send(context, plan, &job)?;
+    let size = send(context, plan, &job, files)?;
     let elapsed = clock.elapsed();
     let row = history_row(&job, size);
     context.instance.update(|catalogue| {
@@ -103,10 +115,13 @@ fn counts(extents: &[ExtentId]) -> Vec<(u16, u64)> {
 }
 
 /// Sends every family to its device. Returns the size of the backup in bytes.
+///
+/// `files` are those that the set is appended to.
 fn send(
     context: &Context<'_>,
     plan: &BackupPlan,
     job: &BackupJob<'_>,
+    files: Vec<File>,
 ) -> Result<u64, SeveralMessages> {
     let other = |error: crate::transfer::SourceError| -> SeveralMessages {
         let own = job.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
@@ -119,9 +134,15 @@ fn send(
     match plan.devices[0].kind {
         DeviceKind::VirtualDevice => {
             let set = device::attach(context, Direction::Backup, &plan.devices, &plan.transfer)?;
-            let (mut streams, size) = FamilyStream::all(job).map_err(other)?;
-            let sources = streams.iter_mut().map(|stream| stream as &mut dyn Source).collect();
-            match set.backup(sources) {
+            let (done, size) = if plan.transfer.snapshot {
+                let (mut stream, size) = SnapshotStream::new(job).map_err(other)?;
+                (set.backup(vec![&mut stream]), size)
+            } else {
+                let (mut streams, size) = FamilyStream::all(job).map_err(other)?;
+                let sources = streams.iter_mut().map(|stream| stream as &mut dyn Source).collect();
+                (set.backup(sources), size)
+            };
+            match done {
                 Ok(_) => Ok(size),
                 Err(error) => {
                     let mut failed = device::transfer_failed(context, &error);
@@ -134,24 +155,36 @@ fn send(
         }
         DeviceKind::Disk => {
             let (streams, size) = FamilyStream::all(job).map_err(other)?;
-            let mut files = Vec::new();
-            for device in &plan.devices {
-                files.push(device::create(context, device, plan.overwrite)?);
+            let mut files = files;
+            if files.is_empty() {
+                for device in &plan.devices {
+                    files.push(device::create(context, device)?);
+                }
             }
             let mut buffer = vec![0; device::disk_transfer(&plan.transfer)];
-            for ((mut stream, mut file), device) in
-                streams.into_iter().zip(files).zip(&plan.devices)
-            {
-                loop {
-                    let count = stream.read(&mut buffer).map_err(other)?;
-                    if count == 0 {
-                        break;
+            let write = || {
+                for ((mut stream, file), device) in
+                    streams.into_iter().zip(&mut files).zip(&plan.devices)
+                {
+                    loop {
+                        let count = stream.read(&mut buffer).map_err(other)?;
+                        if count == 0 {
+                            break;
+                        }
+                        device::write(device, file, &buffer[..count])?;
                     }
-                    device::write(device, &mut file, &buffer[..count])?;
+                    device::sync(device, file)?;
                 }
-                device::sync(device, &file)?;
+                Ok(size)
+            };
+            let written = write();
+            if written.is_err() {
+                for (file, media) in files.iter().zip(job.set.media) {
+                    // The sets before the one that failed are what they were.
+                    let _ = file.set_len(media.end);
+                }
             }
-            Ok(size)
+            written
         }
         DeviceKind::Tape | DeviceKind::Url => {
             let error = std::io::Error::from(std::io::ErrorKind::NotFound);
@@ -205,8 +238,9 @@ fn log_pages(job: &BackupJob<'_>) -> u64 {
 /// 4035 for each file, then 3014.
 fn messages(job: &BackupJob<'_>, elapsed: Duration) -> Vec<Message> {
     let database = job.set.database;
-    let processed =
-        |count: u64, file: &str| Message::new(4035, &[&count, &database.name, &file, &1]);
+    let processed = |count: u64, file: &str| {
+        Message::new(4035, &[&count, &database.name, &file, &job.set.position()])
+    };
     let mut messages = Vec::new();
     let mut total = log_pages(job);
     for (id, count) in job.set.pages {
@@ -232,26 +266,16 @@ fn messages(job: &BackupJob<'_>, elapsed: Duration) -> Vec<Message> {
 /// 18264, 18265 or 18270.
 fn log_success(context: &Context<'_>, job: &BackupJob<'_>) {
     let (database, facts) = (job.set.database, job.set.facts);
-    let date = database.created.strftime("%Y/%m/%d").to_string();
-    let time = database.created.strftime("%H:%M:%S").to_string();
+    let words = LogWords::new(database, facts, &job.set.plan.devices);
+    let LogWords { name, date, time, first, last, count, list } = &words;
     let pages = job.set.pages.iter().map(|(_, count)| count).sum::<u64>() + log_pages(job);
-    let lsn = |lsn: mtf::Lsn| format!("{}:{}:{}", lsn.vlf, lsn.block, lsn.slot);
-    let (first, last) = (lsn(facts.first), lsn(facts.last));
-    let devices = &job.set.plan.devices;
-    let shown = |(index, device): (usize, &crate::session::DevicePlan)| {
-        format!("FILE={}, TYPE={}: {{'{}'}}", index + 1, device.kind.keyword(), device.name)
-    };
-    let list: Vec<_> = devices.iter().enumerate().map(shown).collect();
-    let (count, list, name) = (devices.len(), list.join(", "), &database.name);
     let message = match facts.kind {
-        SetKind::Full => {
-            Message::new(18264, &[name, &date, &time, &pages, &first, &last, &count, &list])
-        }
-        SetKind::Log => Message::new(18265, &[name, &date, &time, &first, &last, &count, &list]),
+        SetKind::Full => Message::new(18264, &[name, date, time, &pages, first, last, count, list]),
+        SetKind::Log => Message::new(18265, &[name, date, time, first, last, count, list]),
         SetKind::Differential => {
-            let full = lsn(facts.database_backup);
+            let full = log_lsn(facts.database_backup);
             let arguments: [&dyn std::fmt::Display; 9] =
-                [name, &date, &time, &pages, &first, &last, &full, &count, &list];
+                [name, date, time, &pages, first, last, &full, count, list];
             Message::new(18270, &arguments)
         }
     };

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
+use mtf::Raid;
 use vdi_protocol::Direction;
 
 use super::context::Context;
+use super::media::{self, Media};
 use crate::messages::{Message, SeveralMessages};
 use crate::session::{DevicePlan, TransferPlan};
 use crate::transfer::{Session, SetName, Statement, TransferError};
@@ -33,13 +35,43 @@ fn cannot_open(device: &DevicePlan, error: &io::Error, state: u8) -> SeveralMess
     Message::new(3201, &[&device.name, &os_error(error)]).with_state(state).into()
 }
 
-/// Opens a device's file for a BACKUP. A file that already holds something is overwritten only
-/// WITH INIT or FORMAT, because a second set cannot be appended to it.
-pub(super) fn create(
+/// Opens the devices' files to append a set to what they hold; none if they hold nothing.
+///
+/// # Errors
+///
+/// The messages if they do not hold the families of one media, in this order.
+pub(super) fn open_media(
     context: &Context<'_>,
-    device: &DevicePlan,
-    overwrite: bool,
-) -> Result<File, SeveralMessages> {
+    devices: &[DevicePlan],
+) -> Result<Vec<(File, Media)>, SeveralMessages> {
+    let is_used = |device: &DevicePlan| {
+        std::fs::metadata(path(context, device)).is_ok_and(|metadata| metadata.len() > 0)
+    };
+    if !devices.iter().any(is_used) {
+        return Ok(Vec::new());
+    }
+    let mut opened: Vec<(File, Media)> = Vec::new();
+    for (device, number) in devices.iter().zip(1_u16..) {
+        let file = File::options().read(true).append(true).open(path(context, device));
+        let mut file = file.map_err(|error| cannot_open(device, &error, 1))?;
+        let media = media::scan(device, &mut file)?;
+        let count = media.raid.get(Raid::FAMILY_COUNT);
+        if usize::from(count) != devices.len() {
+            return Err(Message::new(3231, &[&device.name, &count, &devices.len()]).into());
+        }
+        let first = opened.first().map_or(&media, |(_, first)| first);
+        let same_media = first.raid.get(Raid::MEDIA_SET) == media.raid.get(Raid::MEDIA_SET);
+        let in_order = media.raid.get(Raid::FAMILY) == number && media.sets == first.sets;
+        if !same_media || !in_order {
+            return Err(Message::new(3258, &[&device.name]).into());
+        }
+        opened.push((file, media));
+    }
+    Ok(opened)
+}
+
+/// Opens a device's file for a BACKUP that begins new media.
+pub(super) fn create(context: &Context<'_>, device: &DevicePlan) -> Result<File, SeveralMessages> {
     let path = path(context, device);
     let failed = |error| cannot_open(device, &error, 1);
     if let Some(folder) = path.parent() {
@@ -47,10 +79,6 @@ pub(super) fn create(
         if ours {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
-    }
-    let is_used = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0);
-    if is_used && !overwrite {
-        return Err(Message::new(3246, &[&device.name]).into());
     }
     File::create(&path).map_err(failed)
 }
@@ -75,10 +103,11 @@ pub(super) fn write(
     file.write_all(bytes).map_err(failed)
 }
 
-/// Makes what was written durable.
+/// Makes what was written durable. A pipe or a device has nothing to make durable and says so.
 pub(super) fn sync(device: &DevicePlan, file: &File) -> Result<(), SeveralMessages> {
     let failed = |error| Message::new(3202, &[&device.name, &os_error(&error)]).into();
-    file.sync_data().map_err(failed)
+    let sync = || if file.metadata()?.is_file() { file.sync_data() } else { Ok(()) };
+    sync().map_err(failed)
 }
 
 /// Reads from a device's file; zero bytes at its end.
@@ -112,6 +141,7 @@ pub(super) fn attach(
     statement.block_size = plan.block_size;
     statement.buffer_count = plan.buffer_count;
     statement.max_transfer_size = plan.max_transfer_size;
+    statement.snapshot = plan.snapshot;
     let instance = context.instance;
     let transfer = instance
         .attach

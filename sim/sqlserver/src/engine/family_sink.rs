@@ -16,6 +16,10 @@ use crate::transfer::{Ask, Sink, SinkError};
 /// Bytes of a block of log.
 const LOG_BLOCK: usize = 512;
 
+/// Bytes that are copied out of a shared buffer at a time: they are still in the cache when they are
+/// checked.
+const PIECE: usize = EXTENT_SIZE;
+
 /// The head of a family: everything before its data.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
@@ -54,7 +58,8 @@ pub(super) struct Brought {
     pub(super) log_bytes: u64,
     /// Whether there was log that this server did not write.
     pub(super) foreign_log: bool,
-    pub(super) last: Option<Configuration>,
+    /// The sets asked for, with their configurations at the end.
+    pub(super) sets: Vec<(Head, Option<Configuration>)>,
 }
 
 /// How much of a stream is read.
@@ -82,6 +87,10 @@ struct Taker<'j> {
     tape: Option<Record<Tape>>,
     raid: Option<Record<Raid>>,
     set: Option<Record<Sset>>,
+    /// Sets that have begun.
+    seen: u16,
+    /// Position of the set on the media; none to list all sets.
+    wanted: Option<u16>,
     head: OnceLock<Head>,
     pages: Option<&'j Pages>,
     log: Option<(u32, u32)>,
@@ -113,7 +122,11 @@ impl Events for Taker<'_> {
         self.context.check_cancelled().map_err(|message| Refused::Messages(message.into()))?;
         match block {
             Block::Tape(tape) => self.tape = Some(tape.clone()),
-            Block::Sset(set) => self.set = Some(set.clone()),
+            Block::Sset(set) => {
+                self.set = Some(set.clone());
+                self.seen = self.seen.saturating_add(1);
+            }
+            _ if !self.is_wanted() => {}
             Block::Mstl(log) => {
                 self.carry.clear();
                 self.brought.log_bytes = self.brought.log_bytes.saturating_add(log.log_size());
@@ -132,8 +145,12 @@ impl Events for Taker<'_> {
     }
 
     fn configuration(&mut self, configuration: &Configuration) -> Result<(), Refused> {
-        if self.head.get().is_some() {
-            self.brought.last = Some(configuration.clone());
+        if !self.is_wanted() {
+            return Ok(());
+        }
+        let place = self.listed();
+        if let Some((_, last)) = self.brought.sets.get_mut(place) {
+            *last = Some(configuration.clone());
             return Ok(());
         }
         let (Some(tape), Some(raid), Some(set)) = (&self.tape, &self.raid, &self.set) else {
@@ -145,8 +162,11 @@ impl Events for Taker<'_> {
             set: set.clone(),
             configuration: configuration.clone(),
         };
-        self.pages = self.gate.admit(self.device, &head).map_err(Refused::Messages)?;
-        let _ = self.head.set(head);
+        if self.head.get().is_none() {
+            self.pages = self.gate.admit(self.device, &head).map_err(Refused::Messages)?;
+            let _ = self.head.set(head.clone());
+        }
+        self.brought.sets.push((head, None));
         Ok(())
     }
 
@@ -157,6 +177,9 @@ impl Events for Taker<'_> {
 
     fn pages(&mut self, mut pages: &[u8]) -> Result<(), Refused> {
         self.context.check_cancelled().map_err(|message| Refused::Messages(message.into()))?;
+        if !self.is_wanted() {
+            return Ok(());
+        }
         while !pages.is_empty() {
             if self.extent.is_empty()
                 && let Some((whole, rest)) = pages.split_first_chunk::<EXTENT_SIZE>()
@@ -179,7 +202,7 @@ impl Events for Taker<'_> {
     }
 
     fn log(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        let Some((vlf, block)) = self.log else { return Ok(()) };
+        let Some((vlf, block)) = self.log.filter(|_| self.is_wanted()) else { return Ok(()) };
         self.carry.extend_from_slice(bytes);
         let whole = self.carry.len() / LOG_BLOCK * LOG_BLOCK;
         let records = decode_log(&self.carry[..whole], vlf, block);
@@ -198,6 +221,16 @@ impl Events for Taker<'_> {
 }
 
 impl Taker<'_> {
+    /// Whether the set being read is one that was asked for.
+    fn is_wanted(&self) -> bool {
+        self.wanted.is_none_or(|wanted| wanted == self.seen)
+    }
+
+    /// Place of the set being read among those that were asked for.
+    fn listed(&self) -> usize {
+        if self.wanted.is_some() { 0 } else { usize::from(self.seen).saturating_sub(1) }
+    }
+
     /// Writes an extent where its pages say that it belongs. Pages that were never written say
     /// nothing: they belong beside the others.
     fn place(&mut self, extent: &[u8]) -> Result<(), Refused> {
@@ -259,7 +292,7 @@ impl<'j> FamilySink<'j> {
         gate: &'j dyn Gate,
         device: usize,
         name: &'j str,
-        extent: Extent,
+        (extent, wanted): (Extent, Option<u16>),
         continue_after_error: bool,
     ) -> Self {
         FamilySink {
@@ -272,6 +305,8 @@ impl<'j> FamilySink<'j> {
                 tape: None,
                 raid: None,
                 set: None,
+                seen: 0,
+                wanted,
                 head: OnceLock::new(),
                 pages: None,
                 log: None,
@@ -289,18 +324,21 @@ impl<'j> FamilySink<'j> {
     /// Whether nothing more is wanted.
     pub(super) fn is_done(&self) -> bool {
         let head = self.extent == Extent::Head && self.taker.head.get().is_some();
-        head || self.reader.is_finished()
+        let is_last = self.taker.wanted.is_some_and(|wanted| wanted <= self.taker.seen);
+        head || (is_last && self.reader.is_finished())
     }
 
     /// Takes the next bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), SeveralMessages> {
-        if self.is_done() {
-            return Ok(());
+        let mut rest = bytes;
+        while !rest.is_empty() && !self.is_done() {
+            let taken = self.reader.feed(rest, &mut self.taker);
+            rest = &rest[taken.map_err(|refused| self.taker.messages(refused))?..];
+            if !self.is_done() {
+                self.reader.continue_media();
+            }
         }
-        match self.reader.feed(bytes, &mut self.taker) {
-            Ok(_) => Ok(()),
-            Err(refused) => Err(self.taker.messages(refused)),
-        }
+        Ok(())
     }
 
     /// No more bytes come.
@@ -308,7 +346,15 @@ impl<'j> FamilySink<'j> {
         if self.is_done() {
             return Ok(());
         }
-        self.reader.finish().map_err(|error| self.taker.messages(Refused::Stream(error)))
+        self.reader.finish().map_err(|error| self.taker.messages(Refused::Stream(error)))?;
+        match (self.taker.wanted, self.taker.head.get()) {
+            (Some(wanted), None) => {
+                let name = self.taker.name;
+                let text = format!("Cannot find file ID {wanted} on device '{name}'.");
+                Err(Message::user(4038, 16, 1, text).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The head, what was brought, and what went wrong.
@@ -336,11 +382,14 @@ impl Sink for FamilySink<'_> {
 
     fn accept(&mut self, buffer: &SharedSlice<'_>) -> Result<(), SinkError> {
         let mut piece = std::mem::take(&mut self.piece);
-        piece.resize(buffer.len(), 0);
-        buffer.copy_to(0, &mut piece).map_err(|error| SinkError::Other(error.to_string()))?;
-        let fed = self.feed(&piece);
+        piece.resize(PIECE, 0);
+        for at in (0..buffer.len()).step_by(PIECE) {
+            let piece = &mut piece[..PIECE.min(buffer.len() - at)];
+            buffer.copy_to(at, piece).map_err(|error| SinkError::Other(error.to_string()))?;
+            self.feed(piece).map_err(|messages| self.refused(messages))?;
+        }
         self.piece = piece;
-        fed.map_err(|messages| self.refused(messages))
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {

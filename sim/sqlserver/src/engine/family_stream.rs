@@ -42,11 +42,11 @@ impl BackupJob<'_> {
         (self.extents.len() as u64).div_ceil(self.families())
     }
 
-    fn logs(&self) -> Vec<VirtualLogFile> {
+    pub(super) fn logs(&self) -> Vec<VirtualLogFile> {
         Log::virtual_files(self.set.facts.first, self.set.facts.last)
     }
 
-    fn log_record(&self, file: &VirtualLogFile) -> Record<Mstl> {
+    pub(super) fn log_record(&self, file: &VirtualLogFile) -> Record<Mstl> {
         let facts = self.set.facts;
         self.set.release().log(file, facts.first, facts.last)
     }
@@ -56,19 +56,19 @@ impl BackupJob<'_> {
         self.logs().iter().map(|file| self.log_record(file).log_size()).sum()
     }
 
-    /// Writes a family with zeros for data, to learn its sizes: that of the set and of the stream.
+    /// Writes a family without its data, to learn its sizes: that of the set and of the stream.
     fn measure(&self, family: u16) -> Result<(u64, u64), SourceError> {
         let io = |error: std::io::Error| SourceError::Other(error.to_string());
         let text = |error: mtf::TextTooLong| SourceError::Other(error.to_string());
         let start = self.set.start(family).map_err(text)?;
         let configuration = start.configuration.clone();
-        let mut writer = BackupWriter::begin(Counter::default(), start).map_err(io)?;
-        let zeros = vec![0; EXTENT_SIZE];
+        let mut writer = self.begin(Counter::default(), start, family).map_err(io)?;
+        let begin = self.set.media(family).map_or(0, |media| media.end);
         let count = self.extents_of_family();
         if count > 0 {
             writer.begin_data().map_err(io)?;
             writer.begin_extents(count).map_err(io)?;
-            (0..count).try_for_each(|_| writer.payload(&zeros)).map_err(io)?;
+            writer.payload_unseen(count * EXTENT_SIZE as u64).map_err(io)?;
             writer.end_payload().map_err(io)?;
             writer.end_data().map_err(io)?;
         }
@@ -79,17 +79,29 @@ impl BackupJob<'_> {
                 continue;
             }
             writer.begin_log(&record).map_err(io)?;
-            let mut left = record.log_size();
-            while left > 0 {
-                let piece = left.min(zeros.len() as u64);
-                writer.payload(&zeros[..piece as usize]).map_err(io)?;
-                left -= piece;
+            if record.log_size() > 0 {
+                writer.payload_unseen(record.log_size()).map_err(io)?;
             }
             writer.end_log().map_err(io)?;
         }
         let size = writer.family_size();
+        let end = writer.position();
+        let before = writer.get_mut().0;
         let counter = writer.finish(&configuration, size).map_err(io)?;
-        Ok((size, counter.0))
+        Ok((size, end - begin + counter.0 - before))
+    }
+
+    /// Begins a family: on new media, or behind what stands there.
+    fn begin<W: std::io::Write>(
+        &self,
+        out: W,
+        start: mtf::BackupStart,
+        family: u16,
+    ) -> std::io::Result<BackupWriter<W>> {
+        match self.set.media(family) {
+            Some(media) => BackupWriter::append(out, start, media.end, media.marks.clone()),
+            None => BackupWriter::begin(out, start),
+        }
     }
 
     fn fail(&self, messages: SeveralMessages) -> SourceError {
@@ -126,8 +138,13 @@ impl std::io::Write for Counter {
 #[derive(Debug)]
 enum Place {
     Start,
-    Data { left: u64 },
-    Log { next: usize },
+    /// Extents to come; none and the data end.
+    Data {
+        left: u64,
+    },
+    Log {
+        next: usize,
+    },
     Finished,
 }
 
@@ -137,10 +154,11 @@ pub(super) struct FamilyStream<'j> {
     family: u16,
     place: Place,
     writer: Option<BackupWriter<Vec<u8>>>,
-    /// What is made and not yet taken.
+    /// What is made: these bytes, or the extent if there is one; and how much of it is taken.
     made: Vec<u8>,
-    taken: usize,
     extent: Box<[u8; EXTENT_SIZE]>,
+    has_extent: bool,
+    taken: usize,
     /// Size of the whole backup.
     backup_size: u64,
     /// Bytes not yet taken.
@@ -161,8 +179,9 @@ impl<'j> FamilyStream<'j> {
             place: Place::Start,
             writer: None,
             made: Vec::new(),
-            taken: 0,
             extent: Box::new([0; EXTENT_SIZE]),
+            has_extent: false,
+            taken: 0,
             backup_size,
             left,
         }
@@ -183,27 +202,35 @@ impl<'j> FamilyStream<'j> {
     pub(super) fn read(&mut self, out: &mut [u8]) -> Result<usize, SourceError> {
         let mut filled = 0;
         while filled < out.len() {
-            if self.taken == self.made.len() && !self.advance()? {
+            let piece = self.piece(out.len() - filled)?;
+            if piece.is_empty() {
                 break;
             }
-            let count = (self.made.len() - self.taken).min(out.len() - filled);
-            out[filled..filled + count].copy_from_slice(&self.made[self.taken..self.taken + count]);
-            (self.taken, filled) = (self.taken + count, filled + count);
+            let count = piece.len();
+            out[filled..filled + count].copy_from_slice(piece);
+            filled += count;
         }
         Ok(filled)
     }
 
-    /// Makes the next piece; false at the end.
-    fn advance(&mut self) -> Result<bool, SourceError> {
-        self.made.clear();
-        self.taken = 0;
-        while self.made.is_empty() {
+    /// Takes the next bytes, at most `most`; none at the end.
+    fn piece(&mut self, most: usize) -> Result<&[u8], SourceError> {
+        while self.taken == self.ready().len() {
             if matches!(self.place, Place::Finished) {
-                return Ok(false);
+                return Ok(&[]);
             }
+            self.made.clear();
+            (self.has_extent, self.taken) = (false, 0);
             self.make()?;
         }
-        Ok(true)
+        let from = self.taken;
+        self.taken = from.saturating_add(most).min(self.ready().len());
+        Ok(&self.ready()[from..self.taken])
+    }
+
+    /// What is made: an extent, which goes its way without being written, or anything else.
+    fn ready(&self) -> &[u8] {
+        if self.has_extent { &self.extent[..] } else { &self.made }
     }
 
     fn make(&mut self) -> Result<(), SourceError> {
@@ -214,7 +241,7 @@ impl<'j> FamilyStream<'j> {
             let start = job.set.start(self.family);
             let start = start.map_err(|error| SourceError::Other(error.to_string()))?;
             let buffer = std::mem::take(&mut self.made);
-            let mut writer = BackupWriter::begin(buffer, start).map_err(io)?;
+            let mut writer = job.begin(buffer, start, self.family).map_err(io)?;
             let left = job.extents_of_family();
             self.place = match left {
                 0 => Place::Log { next: 0 },
@@ -229,15 +256,16 @@ impl<'j> FamilyStream<'j> {
         };
         *writer.get_mut() = std::mem::take(&mut self.made);
         match self.place {
+            Place::Data { left: 0 } => {
+                writer.end_payload().map_err(io)?;
+                writer.end_data().map_err(io)?;
+                self.place = Place::Log { next: 0 };
+            }
             Place::Data { left } => {
                 self.next_extent()?;
-                writer.payload(&self.extent[..]).map_err(io)?;
+                writer.payload_beside(&self.extent[..]).map_err(io)?;
+                self.has_extent = true;
                 self.place = Place::Data { left: left - 1 };
-                if left == 1 {
-                    writer.end_payload().map_err(io)?;
-                    writer.end_data().map_err(io)?;
-                    self.place = Place::Log { next: 0 };
-                }
             }
             Place::Log { next } => match job.logs().get(next) {
                 Some(file) => {
@@ -306,15 +334,14 @@ impl Source for FamilyStream<'_> {
     fn fill(&mut self, buffer: &SharedSlice<'_>) -> Result<(), SourceError> {
         let mut filled = 0;
         while filled < buffer.len() {
-            if self.taken == self.made.len() && !self.advance()? {
+            let piece = self.piece(buffer.len() - filled)?;
+            if piece.is_empty() {
                 return Err(SourceError::Other("the stream is shorter than measured".to_owned()));
             }
-            let count = (self.made.len() - self.taken).min(buffer.len() - filled);
-            let piece = &self.made[self.taken..self.taken + count];
             buffer
                 .copy_from(filled, piece)
                 .map_err(|error| SourceError::Other(error.to_string()))?;
-            (self.taken, filled) = (self.taken + count, filled + count);
+            filled += piece.len();
         }
         self.left -= filled as u64;
         Ok(())

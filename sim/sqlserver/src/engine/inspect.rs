@@ -6,10 +6,11 @@ use uuid::Uuid;
 use super::context::{Answer, Context};
 use super::facts::{date_time, facts};
 use super::family_sink::{Extent, Gate, Head, Heads};
+use super::password;
 use super::restore::{has_checksums, read_families};
 use crate::catalogue::{Pages, SetKind};
 use crate::messages::{Message, SeveralMessages};
-use crate::session::{Column, RestorePlan};
+use crate::session::{Column, RestorePlan, TransferPlan};
 use crate::sql::{DeviceKind, RestoreKind};
 use crate::value::{DataType, Value};
 
@@ -24,11 +25,13 @@ const NUM: DataType = DataType::Numeric;
 struct Open<'j> {
     heads: Option<Heads>,
     names: Vec<&'j str>,
+    transfer: &'j TransferPlan,
     checksum: bool,
 }
 
 impl Gate for Open<'_> {
     fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages> {
+        password::check(self.transfer, head)?;
         if self.checksum && !has_checksums(head) {
             return Err(Message::new(3187, &[]).into());
         }
@@ -51,6 +54,7 @@ pub(super) fn inspect(
     let gate = Open {
         heads: verifies.then(Heads::default),
         names: plan.devices.iter().map(|device| device.name.as_str()).collect(),
+        transfer: &plan.transfer,
         checksum: verifies && plan.transfer.checksum,
     };
     let extent = if whole { Extent::Whole } else { Extent::Head };
@@ -64,11 +68,14 @@ pub(super) fn inspect(
         RestoreKind::FileListOnly => (FILE_LIST, file_list(head)),
         RestoreKind::LabelOnly => (LABEL, vec![label(head)]),
         _ => {
-            let last = brought.last.as_ref().unwrap_or(&head.configuration);
             let columns = header_columns(context.instance.profile.version.major);
-            let mut row = header(head, last, is_virtual);
-            row.truncate(columns.len());
-            (columns, vec![row])
+            let row = |(head, last): &(Head, Option<mtf::Configuration>)| {
+                let last = last.as_ref().unwrap_or(&head.configuration);
+                let mut row = header(head, last, is_virtual);
+                row.truncate(columns.len());
+                row
+            };
+            (columns, brought.sets.iter().map(row).collect())
         }
     };
     let columns = columns.iter().map(|(name, data_type)| Column::new(name, *data_type)).collect();
@@ -312,7 +319,7 @@ fn header(head: &Head, last: &mtf::Configuration, is_virtual: bool) -> Vec<Value
         "SQL_Latin1_General_CP1_CI_AS".into(),
         Value::Guid(scin.get(Scin::FAMILY_GUID)),
         no(),
-        no(),
+        has(Scin::SNAPSHOT),
         no(),
         no(),
         has(Scin::CHECKSUM),

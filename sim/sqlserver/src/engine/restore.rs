@@ -1,9 +1,9 @@
 //! RESTORE.
 //!
 //! A full backup is restored into new files, which take the place of the old ones only when
-//! everything has been read and checked; until then the old database stands.
+//! everything has been read and checked; until then the old database stands. The pages of a
+//! differential backup wait in files beside the database's own until the same is true.
 
-use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -16,6 +16,9 @@ use super::device;
 use super::facts::{date_time, facts};
 use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
 use super::inspect;
+use super::log_words::LogWords;
+use super::password;
+use super::snapshot;
 use crate::catalogue::{
     Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
     Log, LogRecord, PageChange, Pages, Progress, RecoveryModel, RestoreRow, SetKind, check_target,
@@ -30,9 +33,6 @@ pub(crate) fn restore(
     context: &Context<'_>,
     plan: &RestorePlan,
 ) -> Result<Answer, SeveralMessages> {
-    if plan.transfer.snapshot {
-        return Err(Message::new(3015, &[&"RESTORE ... WITH SNAPSHOT"]).into());
-    }
     if plan.kind == RestoreKind::RewindOnly {
         return Err(Message::new(3216, &[]).into());
     }
@@ -40,12 +40,18 @@ pub(crate) fn restore(
         return inspect::inspect(context, plan);
     }
     if plan.database.eq_ignore_ascii_case("master") {
+        if plan.transfer.snapshot {
+            return Err(Message::new(3196, &[]).into());
+        }
         return Err(Message::new(3108, &[]).into());
     }
     let reserved = context.instance.server.reserve(&plan.database);
     let _reserved = reserved.ok_or_else(|| Message::new(3101, &[]))?;
     if plan.devices.is_empty() {
         return recover_only(context, plan);
+    }
+    if plan.transfer.snapshot {
+        return snapshot::restore(context, plan);
     }
     let clock = Instant::now();
     let job = RestoreJob::new(context, plan)?;
@@ -60,6 +66,7 @@ pub(crate) fn restore(
                 _ => "RESTORE DATABASE",
             };
             messages.push(success(verb, total, clock.elapsed()));
+            job.log_success();
             Ok(Answer { messages, rows: None })
         }
         Err(failed) => {
@@ -106,12 +113,16 @@ pub(super) fn read_families(
     gate: &dyn Gate,
     extent: Extent,
 ) -> Result<Families, SeveralMessages> {
+    // A number that no set has is not found.
+    let wanted = (plan.position != 0).then(|| u16::try_from(plan.position).unwrap_or(u16::MAX));
     let go_on = plan.transfer.continue_after_error;
     let sink = |(index, device): (usize, &'_ crate::session::DevicePlan)| (index, device.clone());
     let devices: Vec<_> = plan.devices.iter().enumerate().map(sink).collect();
     let mut sinks: Vec<_> = devices
         .iter()
-        .map(|(index, device)| FamilySink::new(context, gate, *index, &device.name, extent, go_on))
+        .map(|(index, device)| {
+            FamilySink::new(context, gate, *index, &device.name, (extent, wanted), go_on)
+        })
         .collect();
     match plan.devices[0].kind {
         DeviceKind::VirtualDevice => {
@@ -120,7 +131,11 @@ pub(super) fn read_families(
             if let Err(error) = done {
                 let mut failed = device::transfer_failed(context, &error);
                 for sink in sinks {
-                    failed.0.extend(sink.finish().2.into_iter().flat_map(|messages| messages.0));
+                    let own = sink.finish().2.into_iter().flat_map(|messages| messages.0);
+                    // What is wrong with a set is found on each of its families, and told once.
+                    failed.0.extend(
+                        own.filter(|message| !failed.0.contains(message)).collect::<Vec<_>>(),
+                    );
                 }
                 return Err(failed);
             }
@@ -165,17 +180,29 @@ struct Target {
     redo: Lsn,
     database: Database,
     pages: Pages,
-    /// Whether the files are new.
-    is_new: bool,
+    /// Where pages wait that are for files which stand already; none if the files are new.
+    waiting: Option<Pages>,
     /// What is told of the progress.
     told: Told,
 }
 
-struct RestoreJob<'j> {
-    context: &'j Context<'j>,
-    plan: &'j RestorePlan,
-    names: Vec<&'j str>,
-    existing: Option<Database>,
+impl Target {
+    /// Removes what a failed restore, or one that is complete, has no more use for.
+    fn remove(&self, is_complete: bool) {
+        match &self.waiting {
+            Some(waiting) => remove_files(waiting.database()),
+            None if is_complete => {}
+            None => remove_files(&self.database),
+        }
+    }
+}
+
+pub(super) struct RestoreJob<'j> {
+    pub(super) context: &'j Context<'j>,
+    pub(super) plan: &'j RestorePlan,
+    pub(super) names: Vec<&'j str>,
+    /// What stands under the database's name.
+    pub(super) existing: Option<Database>,
     heads: Heads,
     target: OnceLock<Target>,
     /// Keeps two heads from settling it at once.
@@ -184,13 +211,14 @@ struct RestoreJob<'j> {
 
 impl Gate for RestoreJob<'_> {
     fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages> {
+        password::check(&self.plan.transfer, head)?;
         self.heads.add(device, head, &self.names)?;
         let _settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
         if self.target.get().is_none() {
             let target = self.settle(head)?;
             let _ = self.target.set(target);
         }
-        Ok(self.target.get().map(|target| &target.pages))
+        Ok(self.target.get().map(|target| target.waiting.as_ref().unwrap_or(&target.pages)))
     }
 
     fn placed(&self, pages: u64) {
@@ -201,7 +229,10 @@ impl Gate for RestoreJob<'_> {
 }
 
 impl<'j> RestoreJob<'j> {
-    fn new(context: &'j Context<'j>, plan: &'j RestorePlan) -> Result<Self, SeveralMessages> {
+    pub(super) fn new(
+        context: &'j Context<'j>,
+        plan: &'j RestorePlan,
+    ) -> Result<Self, SeveralMessages> {
         let catalogue = context.instance.catalogue()?;
         Ok(RestoreJob {
             context,
@@ -228,6 +259,12 @@ impl<'j> RestoreJob<'j> {
         if plan.transfer.checksum && !has_checksums(head) {
             return Err(Message::new(3187, &[]).into());
         }
+        if head.configuration.set().get(Scin::FLAGS) & Scin::SNAPSHOT != 0 {
+            let text = "The backup set was made WITH SNAPSHOT and holds no data. Restore it WITH \
+                        SNAPSHOT, with the client that has the files.";
+            context.tell(Message::user(0, 10, 1, text.to_owned()));
+            return Err(Message::new(3119, &[]).into());
+        }
         let stops = plan.stop_at.is_some();
         let name = &plan.database;
         let progress = check_target(name, existing, &facts, started, plan.replace, stops)?;
@@ -241,7 +278,7 @@ impl<'j> RestoreJob<'j> {
                 Pages::create_files(&database).map_err(failed)?;
                 let pages = Pages::open(&database).map_err(failed)?;
                 let redo = facts.first;
-                Ok(Target { facts, progress, redo, database, pages, is_new: true, told })
+                Ok(Target { facts, progress, redo, database, pages, waiting: None, told })
             }
             (kind, Some(existing)) => {
                 let generated = existing
@@ -254,15 +291,34 @@ impl<'j> RestoreJob<'j> {
                     DatabaseState::Restoring(old) | DatabaseState::Standby(old) => old.redo,
                     _ => facts.first,
                 };
-                let database = existing.clone();
+                let database = grown(existing.clone(), head);
                 let pages = Pages::open(&database).map_err(failed)?;
-                Ok(Target { facts, progress, redo, database, pages, is_new: false, told })
+                let waiting = self.beside(database.clone());
+                Pages::create_files(&waiting).map_err(failed)?;
+                let waiting = Some(Pages::open(&waiting).map_err(failed)?);
+                Ok(Target { facts, progress, redo, database, pages, waiting, told })
             }
         }
     }
 
+    /// A database whose files take the pages for `database` until all have come.
+    fn beside(&self, mut database: Database) -> Database {
+        let run = Uuid::new_v4().simple().to_string();
+        for file in &mut database.files {
+            if file.kind == FileKind::Data {
+                let name = format!("{run}-{}.waiting", file.id);
+                file.content = self.context.instance.server.place_file(&name);
+            }
+        }
+        database
+    }
+
     /// The database that a full backup describes, with files of its own.
-    fn new_database(&self, head: &Head, facts: &BackupFacts) -> Result<Database, SeveralMessages> {
+    pub(super) fn new_database(
+        &self,
+        head: &Head,
+        facts: &BackupFacts,
+    ) -> Result<Database, SeveralMessages> {
         let (plan, set) = (self.plan, head.configuration.set());
         let logical: Vec<_> =
             head.configuration.files().map(|file| file.text(Sfin::LOGICAL_NAME)).collect();
@@ -272,7 +328,7 @@ impl<'j> RestoreJob<'j> {
                 return Err(message.with_state(2).into());
             }
         }
-        let folder = self.context.instance.server.folder().join("data");
+        let server = &self.context.instance.server;
         let run = Uuid::new_v4().simple().to_string();
         let file = |record: &mtf::Record<Sfin>| {
             let logical_name = record.text(Sfin::LOGICAL_NAME);
@@ -280,7 +336,6 @@ impl<'j> RestoreJob<'j> {
                 plan.moves.iter().find(|(name, _)| name.eq_ignore_ascii_case(&logical_name));
             let id = u16::try_from(record.get(Sfin::FILE_ID)).unwrap_or(0);
             let kind = if record.is_log() { FileKind::Log } else { FileKind::Data };
-            let path = || -> PathBuf { folder.join(format!("{run}-{id}.mdf")) };
             DatabaseFile {
                 id,
                 kind,
@@ -292,7 +347,7 @@ impl<'j> RestoreJob<'j> {
                 size: record.get(Sfin::FILE_SIZE),
                 unique_id: record.get(Sfin::UNIQUE_ID),
                 content: match kind {
-                    FileKind::Data => Content::Stored(path()),
+                    FileKind::Data => server.place_file(&format!("{run}-{id}.mdf")),
                     FileKind::Log => Content::Log,
                 },
             }
@@ -335,6 +390,10 @@ impl<'j> RestoreJob<'j> {
         }
         extents.sort_unstable();
         extents.dedup();
+        let failed = |error| self.context.storage_failed(&error);
+        if let Some(waiting) = &target.waiting {
+            waiting.copy_extents(&extents, &target.pages).map_err(failed)?;
+        }
         if target.facts.kind == SetKind::Differential {
             let lsn = target.facts.checkpoint;
             // The first extent is in every differential backup, changed or not: it has the maps,
@@ -358,10 +417,7 @@ impl<'j> RestoreJob<'j> {
             .map(|record| (record.page_id(), PageChange { seed: record.seed, lsn: record.lsn }))
             .filter(|(id, _)| in_file(&database, *id))
             .collect();
-        target
-            .pages
-            .write_changes(&changes)
-            .map_err(|error| self.context.storage_failed(&error))?;
+        target.pages.write_changes(&changes).map_err(failed)?;
         database.apply(&changes);
         if foreign {
             let text = "The log in this backup set was written by a real server. Its records were \
@@ -376,7 +432,11 @@ impl<'j> RestoreJob<'j> {
         if self.plan.end == SequenceEnd::Recovery {
             database.recover();
         }
-        self.keep(target, database)?;
+        self.keep(&target.facts, database)?;
+        if let (None, Some(existing)) = (&target.waiting, &self.existing) {
+            remove_files(existing);
+        }
+        target.remove(true);
         let mut counts: Vec<(u16, u64)> = Vec::new();
         for file in &target.database.files {
             let pages = match file.kind {
@@ -388,8 +448,13 @@ impl<'j> RestoreJob<'j> {
         Ok((counts, target.facts.kind))
     }
 
-    fn keep(&self, target: &Target, database: Database) -> Result<(), SeveralMessages> {
-        let (facts, plan, user) = (&target.facts, self.plan, &self.context.login.name);
+    /// Puts a restored database into the catalogue.
+    pub(super) fn keep(
+        &self,
+        facts: &BackupFacts,
+        database: Database,
+    ) -> Result<(), SeveralMessages> {
+        let (plan, user) = (self.plan, &self.context.login.name);
         self.context.instance.update(|catalogue| {
             let id = if database.id == 0 { catalogue.free_id() } else { database.id };
             catalogue.put(Database { id, ..database });
@@ -405,20 +470,24 @@ impl<'j> RestoreJob<'j> {
                 recovery: plan.end == SequenceEnd::Recovery,
             });
             Ok(())
-        })?;
-        if let (true, Some(existing)) = (target.is_new, &self.existing) {
-            remove_files(existing);
-        }
-        Ok(())
+        })
     }
 
     /// Removes what a failed restore has made.
     fn give_up(&self) {
-        if let Some(target) = self.target.get()
-            && target.is_new
-        {
-            remove_files(&target.database);
+        if let Some(target) = self.target.get() {
+            target.remove(false);
         }
+    }
+
+    /// 18267 or 18268.
+    fn log_success(&self) {
+        let Some(Target { database, facts, .. }) = self.target.get() else { return };
+        let words = LogWords::new(database, facts, &self.plan.devices);
+        let LogWords { name, date, time, first, last, count, list } = &words;
+        let number = if facts.kind == SetKind::Log { 18268 } else { 18267 };
+        let message = Message::new(number, &[name, date, time, first, last, count, list]);
+        self.context.instance.log("Backup", message);
     }
 
     /// 4035 for each file.
@@ -431,6 +500,17 @@ impl<'j> RestoreJob<'j> {
         };
         counts.iter().filter_map(message).collect()
     }
+}
+
+/// The database with its files as large as they were when the set was made.
+fn grown(mut database: Database, head: &Head) -> Database {
+    for described in head.configuration.files() {
+        let same = |file: &&mut DatabaseFile| u32::from(file.id) == described.get(Sfin::FILE_ID);
+        if let Some(file) = database.files.iter_mut().find(same) {
+            file.size = file.size.max(described.get(Sfin::FILE_SIZE));
+        }
+    }
+    database
 }
 
 fn in_file(database: &Database, id: PageId) -> bool {

@@ -9,6 +9,8 @@ use uuid::Uuid;
 use vdi_protocol::Profile;
 
 use super::facts::media_date;
+use super::media::Media;
+use super::password;
 use crate::catalogue::{BackupFacts, Database, FileKind, RecoveryModel, SetKind};
 use crate::session::BackupPlan;
 
@@ -30,6 +32,8 @@ pub(super) struct SetWriter<'j> {
     pub(super) media_set: Uuid,
     pub(super) started: DateTime,
     pub(super) block_size: u32,
+    /// What stands on the media already, a family each; empty for new media.
+    pub(super) media: &'j [Media],
     /// Pages of each data file in the backup.
     pub(super) pages: &'j [(u16, u64)],
 }
@@ -46,6 +50,16 @@ impl SetWriter<'_> {
         release(self.profile)
     }
 
+    /// What stands on the media of family `family`, from 1.
+    pub(super) fn media(&self, family: u16) -> Option<&Media> {
+        self.media.iter().find(|media| media.raid.get(Raid::FAMILY) == family)
+    }
+
+    /// Position of the set on the media, from 1.
+    pub(super) fn position(&self) -> u16 {
+        self.media.first().map_or(1, |media| media.sets + 1)
+    }
+
     /// What stands before the data of family `family`, from 1.
     pub(super) fn start(&self, family: u16) -> Result<BackupStart, TextTooLong> {
         let date = media_date(self.started);
@@ -56,27 +70,34 @@ impl SetWriter<'_> {
             block_size: self.block_size,
             name: &text(&plan.media_name),
             description: &text(&plan.media_description),
-            password: None,
+            password: plan.transfer.media_password.as_deref().map(password::hash),
             date,
         })?;
         let differential = self.facts.kind == SetKind::Differential;
         let version = self.profile.version;
-        let set = Record::<Sset>::new(&SetLabel {
+        let mut set = Record::<Sset>::new(&SetLabel {
             attributes: if differential { Sset::DIFFERENTIAL } else { Sset::NORMAL },
             backup_set: self.facts.set,
             name: &text(&plan.name),
             description: &text(&plan.description),
+            password: plan.transfer.password.as_deref().map(password::hash),
             user: self.user,
             date,
             time_zone: Sset::UNKNOWN_ZONE,
             expiration: MediaDate::UNKNOWN,
             software: (version.major, version.minor),
         })?;
+        set.set(Sset::DATA_SET_NUMBER, self.position());
         let families = u16::try_from(plan.devices.len()).unwrap_or(u16::MAX);
         let machine = self.server.split('\\').next().unwrap_or_default();
+        let raid = Record::<Raid>::new(self.media_set, families, family);
+        let (tape, raid) = match self.media(family) {
+            Some(media) => (media.tape.clone(), media.raid.clone()),
+            None => (tape, raid),
+        };
         Ok(BackupStart {
             tape,
-            raid: Record::<Raid>::new(self.media_set, families, family),
+            raid,
             set,
             volume: Record::<Volb>::new("C:", "", machine, date)?,
             configuration: self.configuration()?,
@@ -91,6 +112,7 @@ impl SetWriter<'_> {
         let flag = |on, flag| if on { flag } else { 0 };
         let flags = Scin::ALWAYS
             | flag(self.plan.transfer.checksum, Scin::CHECKSUM)
+            | flag(self.plan.transfer.snapshot, Scin::SNAPSHOT)
             | flag(facts.copy_only, Scin::COPY_ONLY)
             | flag(facts.kind == SetKind::Differential, Scin::DIFFERENTIAL);
         let letter = facts.kind.letter() as u32;

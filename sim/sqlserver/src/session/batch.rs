@@ -333,6 +333,7 @@ impl Session {
         client: &mut dyn Client,
     ) -> Result<Flow, Stop> {
         self.row_count = rows.and_then(|rows| i64::try_from(rows).ok()).unwrap_or(0);
+        let rows = rows.filter(|_| !self.no_count);
         client.reply(Reply::Done(Done { command, rows, is_error: false }))?;
         Ok(Flow::Next)
     }

@@ -10,7 +10,7 @@ use vdi_protocol::Profile;
 use super::cancel::CancelToken;
 use super::clock::now;
 use super::plan::{DevicePlan, RestorePlan, SequenceEnd, TransferPlan};
-use crate::catalogue::{Catalogue, Server, StoreError};
+use crate::catalogue::{Catalogue, Content, Pages, Server, StorageError, StoreError};
 use crate::engine::{self, Context};
 use crate::messages::{ErrorLog, LogEntry, Message, SeveralMessages};
 use crate::sql::{DeviceKind, RestoreKind};
@@ -84,6 +84,30 @@ impl Instance {
         let (progress, _) = mpsc::channel();
         let context = Context::new(self, &login, &cancel, progress);
         engine::restore(&context, &plan).map(|_| ())
+    }
+
+    /// Changes `count` pages of a database, chosen by `seed`, and writes the log of it.
+    ///
+    /// # Errors
+    ///
+    /// 911 for a database that does not exist, 927 for one that is not online, 3023 for one whose files
+    /// are being backed up or restored.
+    pub fn change(&self, name: &str, count: u32, seed: u64) -> Result<(), SeveralMessages> {
+        self.update(|catalogue| {
+            let missing = || Message::new(911, &[&name]).with_state(4);
+            let database = catalogue.database_mut(name).ok_or_else(missing)?;
+            let stored =
+                database.data_files().any(|file| !matches!(file.content, Content::Generated(_)));
+            if stored && self.server.is_reserved(name) {
+                return Err(Message::new(3023, &[]));
+            }
+            let failed =
+                |error: StorageError| Message::new(3271, &[&error.path.display(), &error.error]);
+            let pages = Pages::open(database).map_err(failed)?;
+            let allocated = pages.allocated().map_err(failed)?;
+            let changes = database.change(&allocated, count, seed, now())?;
+            pages.write_changes(&changes).map_err(failed)
+        })
     }
 
     /// Notes something down in the error log.

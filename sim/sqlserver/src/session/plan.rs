@@ -51,6 +51,10 @@ pub struct TransferPlan {
     pub continue_after_error: bool,
     /// SNAPSHOT.
     pub snapshot: bool,
+    /// PASSWORD: of the backup set.
+    pub password: Option<String>,
+    /// MEDIAPASSWORD.
+    pub media_password: Option<String>,
 }
 
 /// A BACKUP.
@@ -106,12 +110,13 @@ pub struct RestorePlan {
     pub moves: Vec<(String, String)>,
     /// STOPAT.
     pub stop_at: Option<DateTime>,
-    /// FILE: position on the media.
+    /// FILE: position on the media, from 1; 0 for all, which HEADERONLY shows.
     pub position: i64,
 }
 
 /// Options that exclude each other.
-const EXCLUSIVE: [&[OptionName]; 8] = [
+const EXCLUSIVE: [&[OptionName]; 9] = [
+    &[OptionName::Snapshot, OptionName::Differential, OptionName::MetadataOnly],
     &[OptionName::Recovery, OptionName::NoRecovery, OptionName::Standby],
     &[OptionName::Checksum, OptionName::NoChecksum],
     &[OptionName::Init, OptionName::NoInit],
@@ -223,7 +228,14 @@ impl Session {
             replace: find(options, Replace).is_some(),
             moves,
             stop_at,
-            position: self.number_option(options, File)?.unwrap_or(1),
+            position: match self.number_option(options, File)? {
+                Some(position) if position < 1 => {
+                    return Err(Message::new(3250, &[&position, &"FILE"]).into());
+                }
+                Some(position) => position,
+                None if restore.kind == RestoreKind::HeaderOnly => 0,
+                None => 1,
+            },
         })
     }
 
@@ -286,6 +298,8 @@ impl Session {
             checksum: find(options, Checksum).is_some(),
             continue_after_error: find(options, ContinueAfterError).is_some(),
             snapshot,
+            password: self.text_option(options, Password)?,
+            media_password: self.text_option(options, MediaPassword)?,
         })
     }
 

@@ -3,7 +3,7 @@
 use super::batch::{Flow, Parameter, Session, Stop};
 use super::evaluate::convert;
 use super::reply::{Client, Command};
-use crate::catalogue::{Content, FileKind, Pages};
+use crate::catalogue::FileKind;
 use crate::messages::Message;
 use crate::sql::{Execute, ExecuteArgument, Executed, parse_declarations};
 use crate::value::{DataType, Value};
@@ -171,24 +171,7 @@ impl Session {
         };
         let count = u32::try_from(integer(pages)?).unwrap_or(0);
         let seed = integer(seed.unwrap_or(Value::Int(1)))? as u64;
-        self.change_pages(&name.to_string(), count, seed)?;
+        self.instance.change(&name.to_string(), count, seed)?;
         self.done(Command::OTHER, None, client)
-    }
-
-    fn change_pages(&self, name: &str, count: u32, seed: u64) -> Result<(), Stop> {
-        let instance = &self.instance;
-        instance.update(|catalogue| {
-            let missing = || Message::new(911, &[&name]).with_state(4);
-            let database = catalogue.database_mut(name).ok_or_else(missing)?;
-            let stored =
-                database.data_files().any(|file| matches!(file.content, Content::Stored(_)));
-            if stored && instance.server.is_reserved(name) {
-                return Err(Message::new(3023, &[]));
-            }
-            let changes = database.change(count, seed, super::now())?;
-            let written = Pages::open(database).and_then(|pages| pages.write_changes(&changes));
-            written.map_err(|error| Message::new(3271, &[&error.path.display(), &error.error]))
-        })?;
-        Ok(())
     }
 }

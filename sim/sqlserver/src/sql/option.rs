@@ -134,12 +134,14 @@ impl OptionName {
         use OptionName::*;
         matches!(
             self,
-            Compression
+            CommitDifferentialBase
+                | Compression
                 | Credential
                 | EnableBroker
                 | Encryption
                 | EnhancedIntegrity
                 | ErrorBrokerConversations
+                | ExpireDate
                 | FileStream
                 | KeepReplication
                 | KeepTemporalRetention
@@ -147,10 +149,16 @@ impl OptionName {
                 | NewBroker
                 | NoCompression
                 | NoRewind
+                | NoTruncate
                 | NoUnload
                 | Online
+                | Partial
                 | Restart
+                | RestrictedUser
+                | RetainDays
                 | Rewind
+                | Skip
+                | SnapshotImport
                 | Unload
                 | Verbose
         )

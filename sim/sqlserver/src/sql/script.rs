@@ -46,16 +46,26 @@ fn separator(line: &str) -> Option<u32> {
 }
 
 /// What the end of a line is inside of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Inside {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inside {
+    /// Neither a comment nor quotation marks.
+    #[default]
     Code,
-    Comment { depth: u32 },
-    Quotes { close: char },
+    /// A comment `/* … */`.
+    Comment {
+        /// Comments inside one another.
+        depth: u32,
+    },
+    /// A string or a quoted name.
+    Quotes {
+        /// What closes it.
+        close: char,
+    },
 }
 
 impl Inside {
     /// What the end of the line is inside of whose start is inside of `self`.
-    fn after(mut self, line: &str) -> Inside {
+    pub fn after(mut self, line: &str) -> Inside {
         let mut chars = line.chars().peekable();
         while let Some(c) = chars.next() {
             let next = chars.peek().copied();

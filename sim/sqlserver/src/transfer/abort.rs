@@ -1,5 +1,8 @@
 //! Ending a transfer from outside: its statement is cancelled.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use vdi_device::ServerSet;
 
 /// Ends a transfer from another thread. Whatever the transfer waits for, be it a client's answer, a
@@ -8,15 +11,18 @@ use vdi_device::ServerSet;
 #[derive(Clone, Debug)]
 pub struct AbortHandle {
     set: ServerSet,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl AbortHandle {
-    pub(crate) fn new(set: &ServerSet) -> Self {
-        AbortHandle { set: set.clone() }
+    pub(crate) fn new(set: &ServerSet, cancelled: &Arc<AtomicBool>) -> Self {
+        AbortHandle { set: set.clone(), cancelled: Arc::clone(cancelled) }
     }
 
     /// Aborts the device set. Does nothing once the transfer has ended, and never blocks for long.
     pub fn abort(&self) {
+        // First, so that whatever the abort brings about is known for its consequence.
+        self.cancelled.store(true, Ordering::Release);
         self.set.signal_abort();
     }
 }

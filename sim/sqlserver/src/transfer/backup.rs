@@ -30,6 +30,12 @@ pub(crate) fn send_stream(
                 writer.settle()?;
                 writer.lane.execute(CommandCode::FLUSH, 0, 0)?;
             }
+            Step::PrepareToFreeze => {
+                writer.settle()?;
+                if shape.features.contains(Features::SNAPSHOT_PREPARE) {
+                    writer.lane.execute(CommandCode::PREPARE_TO_FREEZE, 0, 0)?;
+                }
+            }
             Step::End => {
                 writer.settle()?;
                 return Ok(writer.at);

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use vdi_device::{AbortKind, Buffer, Completed, Driver, Request, ServerDevice, ServerSet};
+use vdi_device::{
+    AbortCause, AbortKind, Buffer, Completed, Driver, Request, ServerDevice, ServerSet,
+};
 use vdi_protocol::{CommandCode, CompletionCode, HResult};
 
 use super::cause::{Cause, PendingCommand};
@@ -28,6 +30,8 @@ pub(crate) struct Run {
     faults: FaultPlan,
     pub(crate) observer: Arc<dyn Observer>,
     stop: AtomicBool,
+    /// An [`AbortHandle`](super::AbortHandle) was used.
+    pub(crate) cancelled: Arc<AtomicBool>,
     first: Mutex<Option<Cause>>,
     /// What lies behind the first failure, found out afterwards.
     behind: OnceLock<Cause>,
@@ -35,13 +39,14 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn new(set: ServerSet, faults: FaultPlan, observer: Arc<dyn Observer>) -> Self {
-        let (first, behind) = Default::default();
-        Run { set, faults, observer, stop: AtomicBool::new(false), first, behind }
+        let (stop, cancelled, first, behind) = Default::default();
+        Run { set, faults, observer, stop, cancelled, first, behind }
     }
 
     /// Records a failure, if it is the first, and makes every thread stop sending.
     pub(crate) fn fail(&self, cause: Cause) -> Stopped {
         self.stop.store(true, Ordering::Release);
+        let cause = self.behind_cancel(cause);
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         match (&mut *first, cause) {
             (None, cause) => self.observer.event(&Event::Failed { cause: first.insert(cause) }),
@@ -76,15 +81,25 @@ impl Run {
             HResult::VD_E_PROTOCOL => self.set.abort_cause().is_some(),
             _ => false,
         };
-        self.fail(if is_aborted { self.aborted(oldest) } else { Cause::Interface { step, error } })
+        self.fail(if is_aborted {
+            Cause::Aborted { cause: self.set.abort_cause(), oldest }
+        } else {
+            Cause::Interface { step, error }
+        })
     }
 
-    /// Why the set was aborted. The transfer's own aborts are recorded before they are signalled, so
-    /// that the first that comes from the server's side is a cancel.
-    fn aborted(&self, oldest: Option<PendingCommand>) -> Cause {
-        match self.set.abort_cause() {
-            Some(cause) if cause.kind == AbortKind::ServerSignalled => Cause::Cancelled { oldest },
-            cause => Cause::Aborted { cause, oldest },
+    /// A cancel is the cause of the abort that follows it, and of streams that give up.
+    fn behind_cancel(&self, cause: Cause) -> Cause {
+        if !self.cancelled.load(Ordering::Acquire) {
+            return cause;
+        }
+        match cause {
+            Cause::Aborted {
+                cause: Some(AbortCause { kind: AbortKind::ServerSignalled, .. }),
+                oldest,
+            } => Cause::Cancelled { oldest },
+            Cause::Source { .. } | Cause::Sink { .. } => Cause::Cancelled { oldest: None },
+            other => other,
         }
     }
 
@@ -124,8 +139,8 @@ impl Run {
     fn sleep(&self, time: Option<Duration>) -> Result<(), Stopped> {
         let start = Instant::now();
         loop {
-            if self.set.abort_cause().is_some() {
-                return Err(self.fail(self.aborted(None)));
+            if let Some(cause) = self.set.abort_cause() {
+                return Err(self.fail(Cause::Aborted { cause: Some(cause), oldest: None }));
             }
             self.check()?;
             let left = time.map_or(GLANCE, |time| time.saturating_sub(start.elapsed()));
@@ -286,15 +301,17 @@ impl<'r> Lane<'r> {
         if completion.is_success() {
             return Ok(());
         }
-        let is_aborted = self.run.set.abort_cause().is_some();
-        Err(self.run.fail(if completion == CompletionCode::ERROR_OPERATION_ABORTED && is_aborted {
-            // The abort's completions come in any order.
-            let others = self.flight.oldest();
-            let oldest = others.filter(|other| other.n < command.n);
-            self.run.aborted(oldest.or_else(|| Some(command.clone())))
-        } else {
-            Cause::Completion { command: command.clone(), completion }
-        }))
+        let cause = self.run.set.abort_cause();
+        Err(self.run.fail(
+            if completion == CompletionCode::ERROR_OPERATION_ABORTED && cause.is_some() {
+                // The abort's completions come in any order.
+                let others = self.flight.oldest();
+                let oldest = others.filter(|other| other.n < command.n);
+                Cause::Aborted { cause, oldest: oldest.or_else(|| Some(command.clone())) }
+            } else {
+                Cause::Completion { command: command.clone(), completion }
+            },
+        ))
     }
 
     /// Refuses a Read or Write that claims more bytes than it had.

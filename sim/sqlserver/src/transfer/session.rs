@@ -166,7 +166,7 @@ impl Session {
 
     /// What ends the transfer from another thread, from now on until it has ended.
     pub fn abort_handle(&self) -> AbortHandle {
-        AbortHandle::new(&self.run.set)
+        AbortHandle::new(&self.run.set, &self.run.cancelled)
     }
 
     /// Sends each source to its device.
@@ -253,7 +253,9 @@ impl Session {
     }
 
     /// Flush to all devices, then Complete to all if it was negotiated; each of them is sent to
-    /// all before an answer is awaited. Source: VDI, VDC_Flush page; KB3188454.
+    /// all before an answer is awaited. WITH SNAPSHOT the client takes or mounts it in the end;
+    /// that it is asked to Flush the metadata before is unconfirmed. Source: VDI, VDC_Flush and
+    /// VDC_Snapshot pages; KB3188454.
     fn finish(&self, lanes: &mut [Lane<'_>], shape: &Shape) -> Result<(), Stopped> {
         self.run.stage(Stage::Transferred)?;
         if self.statement.direction == Direction::Backup {
@@ -262,6 +264,17 @@ impl Session {
             if shape.features.contains(Features::COMPLETE_ENABLED) {
                 send_to_all(lanes, CommandCode::COMPLETE)?;
             }
+        }
+        match self.statement.direction {
+            Direction::Backup if self.statement.snapshot => {
+                send_to_all(lanes, CommandCode::SNAPSHOT)?;
+            }
+            Direction::Restore if self.statement.snapshot => {
+                // The end of the metadata was an error, behind which nothing else is executed.
+                send_to_all(lanes, CommandCode::CLEAR_ERROR)?;
+                send_to_all(lanes, CommandCode::MOUNT_SNAPSHOT)?;
+            }
+            _ => {}
         }
         self.run.stage(Stage::Completed)
     }

@@ -17,6 +17,8 @@ pub enum Step {
     FileMark,
     /// What was sent so far must be durable before anything else is sent.
     Flush,
+    /// The client is to get ready for the freeze of the database, if it has asked to be told.
+    PrepareToFreeze,
     /// The stream has ended.
     End,
 }

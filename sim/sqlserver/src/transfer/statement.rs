@@ -39,6 +39,8 @@ pub struct Statement {
     pub buffer_count: Option<u32>,
     /// WITH MAXTRANSFERSIZE, in bytes.
     pub max_transfer_size: Option<u32>,
+    /// WITH SNAPSHOT.
+    pub snapshot: bool,
 }
 
 /// A statement that cannot be executed.
@@ -81,6 +83,7 @@ impl Statement {
             block_size: None,
             buffer_count: None,
             max_transfer_size: None,
+            snapshot: false,
         }
     }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use fake_sqlserver::catalogue::{
-    BackupFacts, BackupOptions, Content, Database, DatabaseState, LogRecord, Progress,
+    BackupFacts, BackupOptions, Content, Database, DatabaseState, ExtentId, LogRecord, Progress,
     RecoveryModel, Server, SetKind, SyntheticDatabase, check_target, decode_log, encode_log,
 };
+use fake_sqlserver::messages::Message;
 use jiff::civil::{DateTime, date};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -18,6 +19,11 @@ fn now() -> DateTime {
 fn database(recovery_model: RecoveryModel) -> Database {
     let size = 8 << 20;
     SyntheticDatabase { name: "sales".to_owned(), size, seed: 3, recovery_model }.build(9, now())
+}
+
+fn change(database: &mut Database, count: u32, seed: u64) -> Result<(), Message> {
+    let allocated: Vec<_> = (0..112).map(|extent| ExtentId { file: 1, extent }).collect();
+    database.change(&allocated, count, seed, now()).map(|_| ())
 }
 
 /// Changed pages and their seeds: what a user sees of a database.
@@ -77,7 +83,7 @@ impl History {
         for step in steps {
             match *step {
                 Step::Change(count, seed) => {
-                    history.database.change(count, seed, now()).unwrap();
+                    change(&mut history.database, count, seed).unwrap();
                     history.versions.push(seen(&history.database));
                 }
                 Step::Backup(kind, copy_only) => history.backup(kind, copy_only),
@@ -206,7 +212,7 @@ proptest! {
     fn a_full_backup_and_all_logs_after_it_lead_to_the_end(steps in steps()) {
         let mut history = History::run(&steps);
         history.backup(SetKind::Full, false);
-        history.database.change(5, 77, now()).unwrap();
+        change(&mut history.database, 5, 77).unwrap();
         history.versions.push(seen(&history.database));
         let from = history.tapes.len() - 1;
         history.backup(SetKind::Log, false);
@@ -218,7 +224,7 @@ proptest! {
     }
 }
 
-fn number<T>(result: Result<T, fake_sqlserver::messages::Message>) -> u32 {
+fn number<T>(result: Result<T, Message>) -> u32 {
     result.err().map_or(0, |message| message.number)
 }
 
@@ -251,7 +257,7 @@ fn existing_databases_are_protected() {
         number(check_target("sales", Some(existing), &facts, now(), replace, false))
     };
     assert_eq!(check(&sales, false), 0);
-    sales.change(3, 1, now()).unwrap();
+    change(&mut sales, 3, 1).unwrap();
     assert_eq!((check(&sales, false), check(&sales, true)), (3159, 0));
     let mut other = database(RecoveryModel::Simple);
     other.family = Uuid::new_v4();
@@ -274,15 +280,15 @@ fn recovery_starts_a_path_of_its_own() {
     copy.state = DatabaseState::Restoring(progress);
     let restoring = copy.clone();
     copy.recover();
-    copy.change(1, 1, now()).unwrap();
-    sales.change(1, 2, now()).unwrap();
+    change(&mut copy, 1, 1).unwrap();
+    change(&mut sales, 1, 2).unwrap();
     let (old, new) = (backup(&mut sales, SetKind::Log), backup(&mut copy, SetKind::Log));
     let next =
         |state: &Database, facts| check_target("sales", Some(state), facts, now(), false, false);
     let mut on_old = restoring.clone();
     on_old.state = DatabaseState::Restoring(next(&restoring, &old).unwrap());
     assert_eq!(number(next(&restoring, &new)), 0, "the fork lies in the log");
-    copy.change(1, 3, now()).unwrap();
+    change(&mut copy, 1, 3).unwrap();
     let later = backup(&mut copy, SetKind::Log);
     assert!(number(next(&on_old, &later)) != 0, "log of another path");
 }
@@ -296,9 +302,9 @@ fn two_servers_of_a_folder_see_one_catalogue() {
         let pubs = catalogue.database_mut("PUBS").unwrap();
         let options = BackupOptions { kind: SetKind::Full, copy_only: false, tail: false };
         let facts = pubs.begin_backup(options, Uuid::new_v4())?;
-        pubs.change(40, 1, now())?;
+        change(pubs, 40, 1)?;
         pubs.finish_backup(&facts, true, now());
-        Ok::<_, fake_sqlserver::messages::Message>(pubs.clone())
+        Ok::<_, Message>(pubs.clone())
     });
     let changed = changed.unwrap().unwrap();
     assert_eq!(two.read().unwrap().database("pubs"), Some(&changed));
@@ -314,7 +320,7 @@ fn two_servers_of_a_folder_see_one_catalogue() {
 fn records_survive_the_log() {
     let mut sales = database(RecoveryModel::Full);
     let first = sales.log.next;
-    sales.change(500, 9, now()).unwrap();
+    change(&mut sales, 500, 9).unwrap();
     let bytes = encode_log(&sales.log.records, first.vlf, first, sales.log.next);
     assert_eq!(decode_log(&bytes, first.vlf, first.block), sales.log.records);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::server::Fixture;
 
 /// The folder of real backups; none, told by name, where it is missing.
-fn golden(test: &str) -> Option<PathBuf> {
+pub(crate) fn golden(test: &str) -> Option<PathBuf> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden");
     let folder = std::env::var_os("VDISIM_GOLDEN").map_or_else(|| beside.into(), PathBuf::from);
     if folder.is_dir() {
@@ -87,4 +87,44 @@ fn a_real_backup_is_attached_as_a_database() {
     let failed = server.instance.attach_backup("pubs", &[&folder.join("none.bak")]).unwrap_err();
     assert_eq!(failed.0[0].number, 3201);
     assert_eq!(server.digest("pubs"), changed);
+}
+
+// Catches: log of ours that does not continue a real server's where that ended, in the middle of a
+// block or far into a virtual log file; changes of pages that a backup does not hold.
+#[test]
+fn the_chain_of_a_real_database_goes_on() {
+    let Some(folder) = golden("the_chain_of_a_real_database_goes_on") else { return };
+    let mut server = Fixture::new();
+    let restore_chain = |server: &mut Fixture, name: &str, end: &str| {
+        let steps = [
+            ("DATABASE", "full.bak", "NORECOVERY"),
+            ("DATABASE", "diff.bak", "NORECOVERY"),
+            ("LOG", "log1.trn", "NORECOVERY"),
+            ("LOG", "log2.trn", "NORECOVERY"),
+            ("LOG", "log3.trn", end),
+        ];
+        for (what, file, end) in steps {
+            let file = folder.join("chain-2016").join(file).display().to_string();
+            let batch = format!("RESTORE {what} {name} FROM DISK='{file}' WITH {end}");
+            assert_eq!(errors(server, &batch), [0_u32; 0], "{batch}");
+        }
+    };
+    restore_chain(&mut server, "real", "RECOVERY");
+    server.succeed("EXEC vdisim.change real, 50, 1; BACKUP LOG real TO DISK='log4'");
+    restore_chain(&mut server, "twin", "NORECOVERY");
+    server.succeed("RESTORE LOG twin FROM DISK='log4'");
+    assert_eq!(server.digest("twin"), server.digest("real"));
+
+    server.succeed("EXEC vdisim.change real, 50, 2; BACKUP DATABASE real TO DISK='full2'");
+    server.succeed("EXEC vdisim.change real, 50, 3");
+    server.succeed("BACKUP DATABASE real TO DISK='diff2' WITH DIFFERENTIAL");
+    server.succeed("EXEC vdisim.change real, 50, 4; BACKUP LOG real TO DISK='log5'");
+    for batch in [
+        "RESTORE DATABASE second FROM DISK='full2' WITH NORECOVERY",
+        "RESTORE DATABASE second FROM DISK='diff2' WITH NORECOVERY",
+        "RESTORE LOG second FROM DISK='log5'",
+    ] {
+        server.succeed(batch);
+    }
+    assert_eq!(server.digest("second"), server.digest("real"));
 }

@@ -1,6 +1,8 @@
 //! Tests of the fake SQL Server from outside.
 
 mod chains;
+mod checkers;
+mod damage;
 mod devices;
 mod golden;
 mod server;

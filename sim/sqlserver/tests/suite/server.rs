@@ -22,6 +22,11 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
+        Fixture::on(|folder| Server::open(folder).unwrap())
+    }
+
+    /// With the server that `open` makes of the folder.
+    fn on(open: impl FnOnce(&Path) -> Server) -> Self {
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = tempfile::tempdir().unwrap();
@@ -29,7 +34,7 @@ impl Fixture {
         let namespace = Namespace::new(&name).unwrap();
         let environment = Environment::new(namespace, Backend::platform_default());
         let log = Arc::new(MemoryLog::default());
-        let server = Server::open(folder.path()).unwrap();
+        let server = open(folder.path());
         let instance = Instance::new(server, environment, Profile::SQL2016, "HOST", log.clone());
         let instance = Arc::new(instance);
         let session = Session::new(instance.clone(), Login::default());
@@ -58,7 +63,7 @@ impl Fixture {
         Pages::open(catalogue.database(database).unwrap()).unwrap().digest().unwrap()
     }
 
-    fn backup_file(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn backup_file(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join("backup").join(name)
     }
 }
@@ -190,10 +195,14 @@ fn a_backup_says_what_it_did() {
 // Catches: pages lost or misplaced, log not replayed, a differential with too few pages, a wrong
 // order accepted, with one and with several families.
 #[rstest]
-#[case(1)]
-#[case(3)]
-fn a_chain_restores_to_the_same_pages(#[case] stripes: usize) {
-    let mut server = Fixture::new();
+fn a_chain_restores_to_the_same_pages(
+    #[values(1, 3)] stripes: usize,
+    #[values(false, true)] in_memory: bool,
+) {
+    let mut server = match in_memory {
+        true => Fixture::on(Server::in_memory),
+        false => Fixture::new(),
+    };
     let devices = |name: &str| {
         let list: Vec<_> = (0..stripes).map(|n| format!("DISK='{name}{n}'")).collect();
         list.join(", ")
@@ -232,9 +241,20 @@ fn a_chain_restores_to_the_same_pages(#[case] stripes: usize) {
     assert_eq!(server.digest("copy"), digests[3]);
     server.succeed(&restore("LOG", "log3", "RECOVERY"));
     assert_eq!(server.digest("copy"), digests[4]);
+    let number = |place: usize| {
+        let entries = server.log.entries();
+        entries[entries.len() - place].message.number
+    };
+    // The last restored, and the ones before; refused ones are not restored.
+    assert_eq!((number(1), number(2)), (18268, 18268));
+    let restored =
+        server.log.entries().iter().filter(|entry| entry.message.number == 18267).count();
+    assert_eq!(restored, 2, "full and differential");
     server.succeed("USE copy");
     server.succeed("USE master");
     assert_eq!(server.errors(&restore("LOG", "log3", "RECOVERY")), [3117, 3013]);
+    let on_disk = server.folder.path().join("catalogue.json").exists();
+    assert_eq!((on_disk, data_files(server.folder.path())), (!in_memory, usize::from(!in_memory)));
 }
 
 /// A database that was backed up to `x` and changed since.
@@ -297,11 +317,58 @@ fn all_families_are_wanted_once() {
     assert_eq!(errors("DISK='b', DISK='a'"), [0_u32; 0]);
 }
 
-// Catches: a backup file overwritten without being asked to.
+// Catches: a backup overwritten without being asked to; a set appended where it cannot be found, or
+// that damages those before it.
+#[rstest]
+#[case(1)]
+#[case(2)]
+fn sets_are_appended(#[case] stripes: usize) {
+    let mut server = Fixture::new();
+    let names: Vec<_> = (0..stripes).map(|k| format!("x{k}")).collect();
+    let list: Vec<_> = names.iter().map(|name| format!("DISK='{name}'")).collect();
+    let devices = list.join(", ");
+    let mut digests = Vec::new();
+    for (seed, what) in [
+        (1, "BACKUP DATABASE pubs TO {} WITH CHECKSUM"),
+        (2, "BACKUP LOG pubs TO {}"),
+        (3, "BACKUP DATABASE pubs TO {} WITH DIFFERENTIAL"),
+        (4, "BACKUP LOG pubs TO {} WITH CHECKSUM"),
+    ] {
+        server.succeed(&format!("EXEC vdisim.change pubs, 30, {seed}"));
+        server.succeed(&what.replace("{}", &devices));
+        digests.push(server.digest("pubs"));
+    }
+    let rows = server.run("RESTORE HEADERONLY FROM DISK='x0'");
+    let field = |row: &String, n: usize| row.split('|').nth(n).unwrap().to_owned();
+    let sets: Vec<_> = rows[1..].iter().map(|row| (field(row, 2), field(row, 5))).collect();
+    let expected = [("1", "1"), ("2", "2"), ("5", "3"), ("2", "4")];
+    assert_eq!(sets, expected.map(|(kind, position)| (kind.to_owned(), position.to_owned())));
+    let steps = [("DATABASE", 1), ("LOG", 2), ("DATABASE", 3), ("LOG", 4)];
+    for (what, file) in steps {
+        let with = format!("STANDBY='u', FILE={file}");
+        server.succeed(&format!("RESTORE {what} copy FROM {devices} WITH {with}"));
+        assert_eq!(server.digest("copy"), digests[file - 1], "{file}");
+    }
+    let missing = format!("RESTORE LOG copy FROM {devices} WITH FILE=5");
+    assert_eq!(server.errors(&missing), [4038, 3013]);
+    let other = "BACKUP DATABASE pubs TO DISK='x0', DISK='new', DISK='newer'";
+    assert_eq!(server.errors(other), [3231, 3013]);
+    server.succeed(&format!("BACKUP DATABASE Northwind TO {devices} WITH INIT"));
+    let rows = server.run("RESTORE HEADERONLY FROM DISK='x0'");
+    assert_eq!(rows.len(), 2, "INIT overwrites");
+}
+
+// Catches: a file overwritten or grown that is no backup, or no whole one.
 #[test]
-fn a_file_that_holds_a_backup_is_not_overwritten() {
+fn nothing_is_appended_to_what_is_no_backup() {
     let mut server = backed_up();
-    assert_eq!(server.errors("BACKUP DATABASE pubs TO DISK='x'"), [3246, 3013]);
+    let file = server.backup_file("x");
+    let whole = std::fs::read(&file).unwrap();
+    for (bytes, expected) in [(&b"notes"[..], 3242), (&whole[..whole.len() - 600], 3256)] {
+        std::fs::write(&file, bytes).unwrap();
+        assert_eq!(server.errors("BACKUP DATABASE pubs TO DISK='x'"), [expected, 3013]);
+        assert!(std::fs::read(&file).unwrap() == bytes);
+    }
     server.succeed("BACKUP DATABASE pubs TO DISK='x' WITH INIT");
     assert_eq!(server.errors("RESTORE DATABASE Northwind FROM DISK='x'"), [3154, 3013]);
 }
@@ -361,4 +428,43 @@ fn a_restore_stops_at_a_time_and_the_tail_is_kept() {
         server.succeed(&format!("RESTORE LOG pubs FROM DISK='l' WITH STOPAT='{time}'"));
         assert_eq!(server.digest("pubs"), expected, "{time}");
     }
+}
+
+// Catches: a password that any other opens, or that its own does not; one of the two not checked; a
+// database lost to somebody without the password.
+#[test]
+fn passwords_are_asked_for() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='both' WITH MEDIAPASSWORD='m', PASSWORD='p'");
+    let before = server.digest("pubs");
+    for with in
+        ["REPLACE", "REPLACE, MEDIAPASSWORD='m'", "REPLACE, MEDIAPASSWORD='M', PASSWORD='p'"]
+    {
+        let batch = format!("RESTORE DATABASE pubs FROM DISK='both' WITH {with}");
+        assert_eq!(server.errors(&batch), [3279, 3013], "{with}");
+    }
+    assert_eq!(server.errors("RESTORE HEADERONLY FROM DISK='both'"), [3279, 3013]);
+    assert_eq!(server.digest("pubs"), before);
+    let with = "MEDIAPASSWORD='m', PASSWORD='p'";
+    let verify = format!("RESTORE VERIFYONLY FROM DISK='both' WITH {with}");
+    assert_eq!(server.errors(&verify), [3262]);
+    server.succeed(&format!("RESTORE DATABASE twin FROM DISK='both' WITH {with}"));
+    assert_eq!(server.digest("twin"), before);
+}
+
+// Catches: log written after a restore to a point in time that is read back as something else.
+#[test]
+fn a_chain_goes_on_after_a_restore_to_a_point_in_time() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='full'");
+    server.succeed("EXEC vdisim.change pubs, 30, 1; BACKUP LOG pubs TO DISK='log1'");
+    for (what, file, end) in
+        [("DATABASE", "full", "NORECOVERY"), ("LOG", "log1", "STOPAT='2000-01-01', RECOVERY")]
+    {
+        server.succeed(&format!("RESTORE {what} copy FROM DISK='{file}' WITH {end}"));
+    }
+    server.succeed("EXEC vdisim.change copy, 30, 2; BACKUP LOG copy TO DISK='log2'");
+    server.succeed("RESTORE DATABASE twin FROM DISK='full' WITH NORECOVERY");
+    server.succeed("RESTORE LOG twin FROM DISK='log2'");
+    assert_eq!(server.digest("twin"), server.digest("copy"));
 }

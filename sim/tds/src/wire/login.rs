@@ -16,6 +16,14 @@ pub const FEATURE_UTF8: u8 = 0x0A;
 const FIXED_BYTES: usize = 94;
 /// OptionFlags2: integrated security.
 const INTEGRATED: u8 = 0x80;
+/// OptionFlags1 of a client: tell of changes of the database, refuse the login if the first one can't be had, tell of
+/// changes of the language.
+const FLAGS1: u8 = 0xE0;
+/// OptionFlags2 of a client: refuse the login if the language can't be had; the settings of ODBC, which are those of the
+/// ANSI standard.
+const FLAGS2_LANGUAGE_AND_ODBC: u8 = 0x03;
+/// The most UTF-16 units of a field (MS-TDS 2.2.6.4).
+const FIELD_MOST_UNITS: usize = 128;
 /// OptionFlags3: a feature list follows.
 const EXTENSION: u8 = 0x10;
 
@@ -140,6 +148,49 @@ fn features(message: &[u8]) -> Result<Vec<u8>, Malformed> {
         let length = list.u32("a feature's length")?;
         list.take("a feature's data", length as usize)?;
     }
+}
+
+impl Login7 {
+    /// The message of a login by password. `features` are not sent.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut fixed = vec![0; FIXED_BYTES];
+        fixed[4..8].copy_from_slice(&self.tds_version.to_le_bytes());
+        fixed[8..12].copy_from_slice(&self.packet_bytes.to_le_bytes());
+        fixed[16..20].copy_from_slice(&std::process::id().to_le_bytes());
+        fixed[24] = FLAGS1;
+        fixed[25] = FLAGS2_LANGUAGE_AND_ODBC | if self.integrated { INTEGRATED } else { 0 };
+        let mut data = Vec::new();
+        for (at, text) in [
+            (36, &self.host),
+            (40, &self.user),
+            (44, &self.password),
+            (48, &self.application),
+            (52, &self.server),
+            (68, &self.database),
+        ] {
+            let mut units: Vec<u16> = text.encode_utf16().collect();
+            units.truncate(FIELD_MOST_UNITS);
+            let mut bytes: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+            if at == 44 {
+                bytes = scramble(&bytes);
+            }
+            let offset = (FIXED_BYTES + data.len()) as u16;
+            fixed[at..at + 2].copy_from_slice(&offset.to_le_bytes());
+            fixed[at + 2..at + 4].copy_from_slice(&(units.len() as u16).to_le_bytes());
+            data.extend(bytes);
+        }
+        let length = (FIXED_BYTES + data.len()) as u32;
+        fixed[..4].copy_from_slice(&length.to_le_bytes());
+        fixed.extend(data);
+        fixed
+    }
+}
+
+/// Scrambles a password: each byte has its nibbles swapped, then is XORed with 0xA5.
+#[must_use]
+pub fn scramble(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().map(|byte| byte.rotate_left(4) ^ 0xA5).collect()
 }
 
 /// Undoes the scrambling of passwords: each byte has its nibbles swapped, then is XORed with 0xA5.

@@ -1,11 +1,12 @@
-//! Types and values of a procedure's parameters, as clients send them (MS-TDS 2.2.5.4 to 2.2.5.6).
+//! Types and values as the other side sends them: a procedure's parameters, a result set's columns (MS-TDS 2.2.5.4 to
+//! 2.2.5.6).
 
 use std::borrow::Cow;
 
 use super::{
     Malformed, collation,
     cursor::{Cursor, utf16},
-    data::{DateTime, NULL_U16, PLP_NULL, Value, code},
+    data::{ColumnType, DateTime, NULL_U16, PLP_NULL, Value, code},
 };
 
 /// The types without a length in their TYPE_INFO, which only parameters of old clients have.
@@ -43,7 +44,7 @@ const TICKS_A_SECOND: u64 = 300;
 const TICKS_A_DAY: i64 = 86_400 * 300;
 
 /// A type as far as its values need it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Shape {
     /// `bytes` of a whole number, or of what the code says.
     Fixed { bytes: u8 },
@@ -57,35 +58,103 @@ enum Shape {
     LongCounted { collation: [u8; 5] },
 }
 
-/// Takes a parameter's TYPE_INFO and value; `None` for a type that is not supported.
+/// A type that the other side has sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TypeInfo {
+    code: u8,
+    /// The most bytes of a value, or the precision of a number.
+    most: u16,
+    shape: Shape,
+}
+
+/// Takes a parameter's TYPE_INFO and value; the code of a type that is not supported.
 pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Result<Value, u8>, Malformed> {
-    let code = cursor.u8("a parameter's type")?;
-    let Some(shape) = shape(code, cursor)? else { return Ok(Err(code)) };
-    let what = "a parameter's value";
-    let bytes: Option<Cow<'_, [u8]>> = match shape {
-        Shape::Fixed { bytes } => Some(cursor.take(what, bytes.into())?.into()),
-        Shape::ByteCounted { .. } => match cursor.u8("a parameter's length")? {
-            0 => None,
-            length => Some(cursor.take(what, length.into())?.into()),
-        },
-        Shape::Counted { .. } => match cursor.u16("a parameter's length")? {
-            NULL_U16 => None,
-            length => Some(cursor.take(what, length.into())?.into()),
-        },
-        Shape::LongCounted { .. } => match cursor.u32("a parameter's length")? {
-            u32::MAX => None,
-            length => Some(cursor.take(what, length as usize)?.into()),
-        },
-        Shape::Chunked { .. } => chunks(cursor)?,
-    };
-    match bytes {
-        None => Ok(Ok(Value::Null)),
-        Some(bytes) => value(code, shape, &bytes).map(Ok),
+    match TypeInfo::decode(cursor)? {
+        Ok(info) => info.value(cursor).map(Ok),
+        Err(code) => Ok(Err(code)),
+    }
+}
+
+impl TypeInfo {
+    /// Takes TYPE_INFO; the code of a type that is not supported.
+    pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Result<Self, u8>, Malformed> {
+        let code = cursor.u8("a value's type")?;
+        // What comes first behind the code, where it is a length.
+        let mut length = cursor.clone();
+        let shape = shape(code, cursor)?;
+        let most = match (code, shape) {
+            (code::DECIMAL_N | code::NUMERIC_N, _) => {
+                length.u8("a number's length")?;
+                length.u8("a number's precision")?.into()
+            }
+            (_, Some(Shape::Counted { .. } | Shape::Chunked { .. })) => {
+                length.u16("a type's length")?
+            }
+            (_, Some(Shape::ByteCounted { .. })) if code != sent::DATE_N => {
+                length.u8("a type's length")?.into()
+            }
+            (_, Some(Shape::Fixed { bytes })) => bytes.into(),
+            _ => 0,
+        };
+        Ok(shape.map(|shape| Self { code, most, shape }).ok_or(code))
+    }
+
+    /// Takes a value of the type.
+    pub(crate) fn value(self, cursor: &mut Cursor<'_>) -> Result<Value, Malformed> {
+        let what = "a value";
+        let bytes: Option<Cow<'_, [u8]>> = match self.shape {
+            Shape::Fixed { bytes } => Some(cursor.take(what, bytes.into())?.into()),
+            Shape::ByteCounted { .. } => match cursor.u8("a value's length")? {
+                0 => None,
+                length => Some(cursor.take(what, length.into())?.into()),
+            },
+            Shape::Counted { .. } => match cursor.u16("a value's length")? {
+                NULL_U16 => None,
+                length => Some(cursor.take(what, length.into())?.into()),
+            },
+            Shape::LongCounted { .. } => match cursor.u32("a value's length")? {
+                u32::MAX => None,
+                length => Some(cursor.take(what, length as usize)?.into()),
+            },
+            Shape::Chunked { .. } => chunks(cursor)?,
+        };
+        bytes.map_or(Ok(Value::Null), |bytes| value(self.code, self.shape, &bytes))
+    }
+
+    /// The nearest type of those that this crate sends; none where rows have another layout than parameters.
+    pub(crate) fn column_type(self) -> Option<ColumnType> {
+        let scale = if let Shape::ByteCounted { scale } = self.shape { scale } else { 0 };
+        Some(match (self.code, self.most) {
+            (sent::TEXT | sent::NTEXT | sent::IMAGE, _) => return None,
+            (fixed::NULL, _) => ColumnType::NVarChar(1),
+            (fixed::BIT | code::BIT_N, _) => ColumnType::Bit,
+            (fixed::INT1 | code::INT_N, 1) => ColumnType::TinyInt,
+            (fixed::INT2 | code::INT_N, 2) => ColumnType::SmallInt,
+            (fixed::INT4 | code::INT_N, 4) => ColumnType::Int,
+            (fixed::INT8 | code::INT_N, _) => ColumnType::BigInt,
+            (fixed::FLOAT4 | fixed::FLOAT8 | code::FLOAT_N, _) => ColumnType::Float,
+            (fixed::MONEY4, _) | (code::MONEY_N, 4) => {
+                ColumnType::Decimal { precision: 10, scale: 4 }
+            }
+            (fixed::MONEY | code::MONEY_N, _) => ColumnType::Decimal { precision: 19, scale: 4 },
+            (code::DECIMAL_N | code::NUMERIC_N, precision) => {
+                ColumnType::Decimal { precision: precision.min(38) as u8, scale }
+            }
+            (code::GUID, _) => ColumnType::UniqueIdentifier,
+            (code::NVARCHAR | code::NCHAR, NULL_U16) => ColumnType::NVarCharMax,
+            (code::NVARCHAR, bytes) => ColumnType::NVarChar(bytes / 2),
+            (code::NCHAR, bytes) => ColumnType::NChar(bytes / 2),
+            (code::VARCHAR | code::CHAR, NULL_U16) => ColumnType::NVarCharMax,
+            (code::VARCHAR | code::CHAR, bytes) => ColumnType::VarChar(bytes),
+            (code::VARBINARY | code::BINARY, NULL_U16) => ColumnType::VarBinaryMax,
+            (code::VARBINARY | code::BINARY, bytes) => ColumnType::VarBinary(bytes),
+            _ => ColumnType::DateTime,
+        })
     }
 }
 
 fn shape(code: u8, cursor: &mut Cursor<'_>) -> Result<Option<Shape>, Malformed> {
-    let what = "a parameter's type";
+    let what = "a value's type";
     let shape = match code {
         fixed::NULL => Shape::Fixed { bytes: 0 },
         fixed::INT1 | fixed::BIT => Shape::Fixed { bytes: 1 },
@@ -140,7 +209,7 @@ fn scale(scale: u8, most: u8) -> Result<u8, Malformed> {
         return Ok(scale);
     }
     Err(Malformed::Length {
-        what: "a parameter's scale",
+        what: "a number's scale",
         value: scale.into(),
         least: 0,
         most: most.into(),
@@ -181,7 +250,7 @@ fn value(code: u8, shape: Shape, bytes: &[u8]) -> Result<Value, Malformed> {
         _ => [0; 5],
     };
     let wrong_length = || Malformed::Length {
-        what: "the length of a parameter's value",
+        what: "the length of a value",
         value: bytes.len() as u64,
         least: 0,
         most: 17,
@@ -214,9 +283,7 @@ fn value(code: u8, shape: Shape, bytes: &[u8]) -> Result<Value, Malformed> {
         }
         code::GUID if bytes.len() == 16 => Value::Guid(array(bytes)),
         code::GUID => return Err(wrong_length()),
-        code::NVARCHAR | code::NCHAR | sent::NTEXT => {
-            Value::Text(utf16("a parameter's text", bytes)?)
-        }
+        code::NVARCHAR | code::NCHAR | sent::NTEXT => Value::Text(utf16("a text", bytes)?),
         code::VARCHAR | code::CHAR | sent::TEXT => Value::Text(collation::decode(collation, bytes)),
         _ => Value::Bytes(bytes.to_vec()),
     })

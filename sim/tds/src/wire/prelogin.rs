@@ -34,12 +34,12 @@ mod option {
     pub(super) const TERMINATOR: u8 = 0xFF;
 }
 
-/// What a client's PRELOGIN says, as far as it matters here.
+/// What a side's PRELOGIN says, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PreLogin {
     /// Its word on encryption; [`EncryptionWord::NotSupported`] when it leaves the option out.
     pub encryption: EncryptionWord,
-    /// It asks whether federated authentication is required, and wants an answer.
+    /// It asks whether federated authentication is required and wants an answer; a server's: it answers.
     pub asks_fed_auth: bool,
 }
 
@@ -87,7 +87,7 @@ pub fn encode_reply(
     asked_fed_auth: bool,
 ) -> Vec<u8> {
     let [build_high, build_low] = build.to_be_bytes();
-    let mut options: Vec<(u8, Vec<u8>)> = vec![
+    let mut options = vec![
         (option::VERSION, vec![major, minor, build_high, build_low, 0, 0]),
         (option::ENCRYPTION, vec![encryption as u8]),
         (option::INSTANCE, vec![0]),
@@ -97,6 +97,25 @@ pub fn encode_reply(
     if asked_fed_auth {
         options.push((option::FED_AUTH_REQUIRED, vec![1]));
     }
+    encode(options)
+}
+
+/// A client's PRELOGIN: its word on encryption and the instance it wants, empty for the default one; MARS not wanted.
+#[must_use]
+pub fn encode_request(encryption: EncryptionWord, instance: &str) -> Vec<u8> {
+    let mut name = instance.as_bytes().to_vec();
+    name.push(0);
+    encode(vec![
+        (option::VERSION, vec![0; 6]),
+        (option::ENCRYPTION, vec![encryption as u8]),
+        (option::INSTANCE, name),
+        (option::THREAD_ID, std::process::id().to_be_bytes().to_vec()),
+        (option::MARS, vec![0]),
+    ])
+}
+
+/// The table of the options, then their data.
+fn encode(options: Vec<(u8, Vec<u8>)>) -> Vec<u8> {
     let mut offset = options.len() as u16 * 5 + 1;
     let mut message = Vec::with_capacity(64);
     for (token, data) in &options {

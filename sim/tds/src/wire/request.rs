@@ -28,6 +28,19 @@ pub fn skip_headers(message: &[u8]) -> Result<&[u8], Malformed> {
     Ok(&message[total..])
 }
 
+/// A SQLBatch message: ALL_HEADERS without a transaction, then the text.
+#[must_use]
+pub fn encode_batch(text: &str) -> Vec<u8> {
+    let mut message = Vec::with_capacity(22 + text.len() * 2);
+    message.extend(22_u32.to_le_bytes());
+    message.extend(18_u32.to_le_bytes());
+    message.extend(2_u16.to_le_bytes());
+    message.extend(0_u64.to_le_bytes());
+    message.extend(1_u32.to_le_bytes());
+    message.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+    message
+}
+
 /// Reads the text of a SQLBatch message.
 ///
 /// # Errors

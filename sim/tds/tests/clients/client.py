@@ -108,7 +108,7 @@ class Pyodbc:
 
         driver = os.environ.get("FREETDS_ODBC")
         if not driver:
-            cannot("no FreeTDS ODBC driver: apt install tdsodbc")
+            cannot("no FreeTDS ODBC driver: run scripts/setup")
         pyodbc.pooling = False
         encryption = {"off": "off", "login": "request", "full": "require"}[TLS]
         return pyodbc.connect(
