@@ -64,7 +64,7 @@ use posix as native;
 #[cfg(windows)]
 use windows as native;
 
-pub use buffer::MappedBuffer;
+pub use buffer::Buffer;
 pub use device::{CallerDevice, Command};
 pub use drop_in::DropIn;
 pub use error::{BufferError, CallError, LoadError, LocateError};
