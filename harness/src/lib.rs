@@ -13,6 +13,7 @@ pub mod instance;
 pub mod launch;
 pub mod process;
 pub mod progress;
+pub mod report;
 pub mod selftest;
 pub mod serve;
 pub mod shim;

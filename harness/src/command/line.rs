@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 #[cfg(windows)]
 use super::registration;
 use super::{
-    backup, client, doctor, explain, list, mtf, output, play, probe, restore, run, serve, shim,
-    sql, test,
+    assets, backup, client, doctor, explain, list, mtf, output, play, probe, report, restore, run,
+    serve, shim, sql, test, trace,
 };
 use crate::exit::{Exit, Failure};
 
@@ -49,6 +49,15 @@ enum Command {
     /// Install sqlcmd and osql, or the drop-in for a client that does not heed LD_LIBRARY_PATH
     #[command(subcommand)]
     Shim(shim::Action),
+    /// Print, compare or replay what was recorded of a run
+    #[command(subcommand)]
+    Trace(trace::Action),
+    /// Merge report folders, or print the schema of results.json
+    #[command(subcommand)]
+    Report(report::Action),
+    /// Write man pages and completions into a folder
+    #[command(hide = true)]
+    Assets(assets::Arguments),
     /// Tell Windows that the drop-in has the VDI classes
     #[cfg(windows)]
     Register(registration::Register),
@@ -109,6 +118,9 @@ fn execute(command: Command) -> ExitCode {
         Command::Explain(arguments) => explain::execute(&arguments),
         Command::Mtf(action) => mtf::execute(&action),
         Command::Shim(action) => shim::execute(&action),
+        Command::Trace(action) => trace::execute(&action),
+        Command::Report(action) => report::execute(&action),
+        Command::Assets(arguments) => assets::execute(&arguments, Line::command()),
         Command::Sql(arguments) => return sql::execute(arguments),
         #[cfg(windows)]
         Command::Register(arguments) => registration::register(&arguments),
@@ -123,8 +135,6 @@ fn execute(command: Command) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     // Catches: options that contradict each other or share a name.

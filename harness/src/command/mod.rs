@@ -1,5 +1,6 @@
 //! The command line. One file a command.
 
+mod assets;
 mod backup;
 mod client;
 mod database;
@@ -13,6 +14,7 @@ mod play;
 mod probe;
 #[cfg(windows)]
 mod registration;
+mod report;
 mod restore;
 mod run;
 mod serve;
@@ -20,5 +22,6 @@ mod shim;
 mod sql;
 mod statement;
 mod test;
+mod trace;
 
 pub use line::main;

@@ -4,8 +4,8 @@ use super::results::{Level, RunResults, Verdict};
 use crate::exit::{Exit, Failure};
 
 impl RunResults {
-    /// Whether this case's verdict fails the run.
-    fn fails(&self, level: Level, verdict: Verdict) -> bool {
+    /// Whether a case of this level with this verdict fails the run.
+    pub fn fails(&self, level: Level, verdict: Verdict) -> bool {
         match verdict {
             Verdict::UnexpectedPass => true,
             verdict if verdict.is_broken() => {
