@@ -15,6 +15,7 @@ use crate::conformance::{
     Capabilities, Case, Expectations, Live, Run, Subject, catalogue, select, summary, unknown,
 };
 use crate::exit::Failure;
+use crate::report::Report;
 use crate::shim::{ShimError, is_ours};
 
 /// Where the client's words go: {op}, {set}, {device}, {devices}, {file}, {files} and {mode} are
@@ -58,6 +59,9 @@ pub(super) struct Arguments {
     /// Fail for a broken `should`, too
     #[arg(long)]
     strict: bool,
+    /// Write a report there: index.html, results.json, junit.xml and results.tap
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Only say which cases would run
     #[arg(long)]
     dry_run: bool,
@@ -82,11 +86,23 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
     if cases.is_empty() {
         return Err(Failure::Usage("this part of the cases is empty.".to_owned()));
     }
+    if let Some(folder) = &arguments.report {
+        // Said before anybody waits for the run.
+        std::fs::create_dir_all(folder).map_err(|error| {
+            let shown = folder.display();
+            Failure::Usage(format!("the report folder {shown} cannot be made: {error}."))
+        })?;
+    }
     let interrupted = on_interrupt()?;
     let live = Live::new(cases.len() * arguments.repeat.max(1) as usize);
     let results = run.execute(&cases, &live, &interrupted);
     live.clear();
     let results = results?;
+    if let Some(folder) = &arguments.report {
+        let report = Report::new(vec![results.clone()]);
+        report.write(folder).map_err(|error| Failure::Usage(error.to_string()))?;
+        output::say(&format!("the report is {}.", folder.join("index.html").display()));
+    }
     if arguments.json {
         output::print_json(&serde_json::to_value(&results).map_err(std::io::Error::other)?)?;
     } else {

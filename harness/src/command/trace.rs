@@ -118,6 +118,7 @@ fn start(arguments: &Replay, namespace: String) -> Result<ProcessGroup, Failure>
         namespace: Some(namespace),
         backend: None,
         trace: arguments.trace.clone(),
+        shims: None,
     };
     let (program, rest) = arguments
         .client
