@@ -18,15 +18,14 @@ use crate::exit::Failure;
 use crate::report::Report;
 use crate::shim::{ShimError, is_ours};
 
-/// Where the client's words go: {op}, {set}, {device}, {devices}, {file}, {files} and {mode} are
-/// replaced, and are in its environment as VDISIM_OP, VDISIM_SET and so on.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// Ids, globs of ids, or areas; `vdisim list` names them [default: all]
     #[arg(value_name = "ID")]
     cases: Vec<String>,
     /// The client's command line, split into words as a shell does; {op} becomes backup or restore,
-    /// {set} the set's name, {file} a path for the medium; also {device}, {devices}, {files}, {mode}
+    /// {set} the set's name, {file} a path for the medium; also {device}, {devices}, {files}, {mode}.
+    /// The same are in its environment: VDISIM_OP, VDISIM_SET …
     #[arg(long, value_name = "CMD")]
     client: Option<String>,
     /// What the client is called in reports [default: its command]
