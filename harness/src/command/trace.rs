@@ -114,11 +114,9 @@ fn replay(arguments: &Replay) -> Result<(), Failure> {
 
 fn start(arguments: &Replay, namespace: String) -> Result<ProcessGroup, Failure> {
     let launch = Launch {
-        drop_in: locate(arguments.sqlvdi.as_deref())?,
         namespace: Some(namespace),
-        backend: None,
         trace: arguments.trace.clone(),
-        shims: None,
+        ..Launch::new(locate(arguments.sqlvdi.as_deref())?)
     };
     let (program, rest) = arguments
         .client

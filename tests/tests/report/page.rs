@@ -235,6 +235,8 @@ fn a_narrow_window_holds_it_all() {
     );
     let overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
     assert_eq!(page.number(overflow), 0);
+    page.value("document.getElementById('cases').scrollIntoView()");
+    page.wait_for("document.querySelector('.what')");
     let room = "Math.min(...[...document.querySelectorAll('.what')].map((e) => e.clientWidth))";
     assert!(page.number(room) > 120);
     let last = "Math.max(...[...document.querySelectorAll('.case .v')].map((e) => e.getBoundingClientRect().right)) <= innerWidth";
