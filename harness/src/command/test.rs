@@ -15,17 +15,17 @@ use crate::conformance::{
     Capabilities, Case, Expectations, Live, Run, Subject, catalogue, select, summary, unknown,
 };
 use crate::exit::Failure;
+use crate::report::Report;
 use crate::shim::{ShimError, is_ours};
 
-/// Where the client's words go: {op}, {set}, {device}, {devices}, {file}, {files} and {mode} are
-/// replaced, and are in its environment as VDISIM_OP, VDISIM_SET and so on.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// Ids, globs of ids, or areas; `vdisim list` names them [default: all]
     #[arg(value_name = "ID")]
     cases: Vec<String>,
     /// The client's command line, split into words as a shell does; {op} becomes backup or restore,
-    /// {set} the set's name, {file} a path for the medium; also {device}, {devices}, {files}, {mode}
+    /// {set} the set's name, {file} a path for the medium; also {device}, {devices}, {files}, {mode}.
+    /// The same are in its environment: VDISIM_OP, VDISIM_SET …
     #[arg(long, value_name = "CMD")]
     client: Option<String>,
     /// What the client is called in reports [default: its command]
@@ -58,6 +58,9 @@ pub(super) struct Arguments {
     /// Fail for a broken `should`, too
     #[arg(long)]
     strict: bool,
+    /// Write a report there: index.html, results.json, junit.xml and results.tap
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Only say which cases would run
     #[arg(long)]
     dry_run: bool,
@@ -82,11 +85,23 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
     if cases.is_empty() {
         return Err(Failure::Usage("this part of the cases is empty.".to_owned()));
     }
+    if let Some(folder) = &arguments.report {
+        // Said before anybody waits for the run.
+        std::fs::create_dir_all(folder).map_err(|error| {
+            let shown = folder.display();
+            Failure::Usage(format!("the report folder {shown} cannot be made: {error}."))
+        })?;
+    }
     let interrupted = on_interrupt()?;
     let live = Live::new(cases.len() * arguments.repeat.max(1) as usize);
     let results = run.execute(&cases, &live, &interrupted);
     live.clear();
     let results = results?;
+    if let Some(folder) = &arguments.report {
+        let report = Report::new(vec![results.clone()]);
+        report.write(folder).map_err(|error| Failure::Usage(error.to_string()))?;
+        output::say(&format!("the report is {}.", folder.join("index.html").display()));
+    }
     if arguments.json {
         output::print_json(&serde_json::to_value(&results).map_err(std::io::Error::other)?)?;
     } else {

@@ -536,7 +536,11 @@ impl Player<'_> {
         let taken = std::mem::take(
             &mut *self.arrived.completions.lock().unwrap_or_else(PoisonError::into_inner),
         );
-        taken.into_iter().fold(Ok(()), |ended, completed| ended.and(self.completed(completed)))
+        let mut ended = Ok(());
+        for completed in taken {
+            ended = ended.and(self.completed(completed));
+        }
+        ended
     }
 
     fn kill_client(&mut self) -> Played {

@@ -142,3 +142,35 @@ fn the_first_failure_may_end_the_run_and_cases_be_repeated() {
     assert_eq!(count("", "--repeat 3"), 3 * all);
     assert_eq!(count("count=2:-1", "--fail-fast --jobs 1"), 1);
 }
+
+// Catches: a report that lacks a file, and a folder that cannot be written and is found out too late.
+#[test]
+fn a_run_leaves_a_report() {
+    let scene = Scene::new();
+    let folder = scene.path("report");
+    let line = format!("{ONE} --report {}", folder.display());
+    scene.run(suite(&scene, "", &line)).expect(0).says("index.html");
+    for name in ["index.html", "results.json", "junit.xml", "results.tap"] {
+        assert!(fs::metadata(folder.join(name)).unwrap().len() > 0, "{name}");
+    }
+    scene.file("taken", b"");
+    let line = format!("{ONE} --report {}/x", scene.path("taken").display());
+    scene.run(suite(&scene, "", &line)).expect(2).says("taken/x");
+}
+
+// Catches: Ctrl-C that leaves processes or loses what was known.
+#[test]
+fn ctrl_c_ends_everything_and_tells_what_is_known() {
+    let scene = Scene::new();
+    let folder = scene.path("report");
+    let line = format!("{ONE} client/Write/stored --stall 60 --report {}", folder.display());
+    let running = scene.start(suite(&scene, "forgets=2", &line));
+    // Far less than the cases would take, and enough to be in the midst of them.
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let pid = nix::unistd::Pid::from_raw(running.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    running.wait().expect(1).says("interrupted");
+    let text = fs::read_to_string(folder.join("results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(results["runs"][0]["interrupted"], true);
+}

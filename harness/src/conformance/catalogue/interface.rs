@@ -112,7 +112,7 @@ fn rows() -> Vec<Row> {
         (Create, "name-taken", H::VD_E_PROTOCOL, "Create with the name of a live set returns VD_E_PROTOCOL.", Page("Linux VDI specification, Create")),
         (Create, "after-close", H::NOERROR, "After Close the same object may create a set again.", create),
         (Create, "no-devices", H::VD_E_NOTSUPPORTED, "Create refuses a set without devices.", config),
-        (Create, "64-devices", H::NOERROR, "A set may have 64 devices.", config),
+        (Create, "64-devices", H::NOERROR, "A set may have 64 devices.", Uncertain("VDConfig Structure", "the samples stop at 32 devices")),
         (Create, "65-devices", H::VD_E_NOTSUPPORTED, "Create refuses more than 64 devices.", Uncertain("VDConfig Structure", "the samples stop at 32 devices")),
         (Create, "odd-alignment", H::VD_E_NOTSUPPORTED, "Create refuses an alignment that is no power of 2.", Inferred("VDConfig Structure")),
         (Create, "huge-prefix", H::VD_E_NOTSUPPORTED, "Create refuses a prefix zone of 4 GiB.", Inferred("VDConfig Structure")),

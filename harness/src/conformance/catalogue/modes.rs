@@ -22,6 +22,8 @@ fn counted(code: CommandCode, count: i32) -> Step {
 
 fn tape() -> Vec<Case> {
     let supported = Page("Client Supported Commands");
+    // What their counts mean is not documented, so the answer to one is inferred.
+    let counts = Inferred("Client Supported Commands");
     let mark = || command(CommandCode::WRITE_MARK.0);
     let half = LENGTH / 2;
     // Two halves with a filemark behind each.
@@ -52,11 +54,11 @@ fn tape() -> Vec<Case> {
         .act(marked())
         .act(restore(&[Step::ReadToEnd { size: 4096 }]).length(half))
         .judged(&[Check::Returned, Check::NothingBehindEnd, Check::SaidEnd]),
-        must("client/tape/SkipMarks", "A tape-like device supports SkipMarks.", supported)
+        should("client/tape/SkipMarks", "A tape-like device supports SkipMarks.", counts)
             .act(marked())
             .act(restore(&[rewind(), counted(CommandCode::SKIP_MARKS, 1)]))
             .judged(&[success(CommandCode::SKIP_MARKS)]),
-        must("client/tape/SkipBlocks", "A tape-like device supports SkipBlocks.", supported)
+        should("client/tape/SkipBlocks", "A tape-like device supports SkipBlocks.", counts)
             .act(marked())
             .act(restore(&[rewind(), counted(CommandCode::SKIP_BLOCKS, 2)]))
             .judged(&[success(CommandCode::SKIP_BLOCKS)]),

@@ -169,7 +169,10 @@ fn every_command_completed(act: &Act) -> Result<(), Finding> {
 }
 
 fn creates_once(act: &Act) -> Result<(), Finding> {
-    let count = act.calls_of("Create").count();
+    // A client may look into the backup through a set of its own.
+    let this =
+        |call: &&Call| call.arguments["name"].as_str() == act.devices.first().map(String::as_str);
+    let count = act.calls_of("Create").filter(this).count();
     if count == 1 {
         return Ok(());
     }
