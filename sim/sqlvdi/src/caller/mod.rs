@@ -24,7 +24,7 @@
 //!         CommandCode::WRITE => {
 //!             let mut done = 0;
 //!             while done < command.size() as usize {
-//!                 done += command.write_to(done, command.size() as usize - done, &file, None)?;
+//!                 done += command.buffer()?.write_to(done, command.size() as usize - done, &file, None)?;
 //!             }
 //!             command.complete(CompletionCode::ERROR_SUCCESS, done as u64, 0)?;
 //!         }
