@@ -14,7 +14,7 @@ use super::set::SetInner;
 /// A buffer of a command that this process got, or another one (`CallerSet::map_buffer_handle`); usable
 /// until the set is closed.
 ///
-/// Invariant, kept by whoever calls [`Buffer::new`]: `len` bytes from `start` on are readable and
+/// Invariant, kept by whoever calls `Buffer::new`: `len` bytes from `start` on are readable and
 /// writable shared memory until the set is closed for the (`closes` + 1)st time.
 #[derive(Debug)]
 pub struct Buffer {
