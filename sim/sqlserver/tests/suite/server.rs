@@ -453,6 +453,15 @@ fn the_header_tells_of_the_database() {
     assert_eq!(model[1], "BULK_LOGGED");
 }
 
+// Catches: a statement that CREATE DATABASE takes for an option of its own.
+#[test]
+fn a_database_is_made_and_backed_up_without_a_semicolon() {
+    let mut server = Fixture::new();
+    server.succeed("CREATE DATABASE made\nBACKUP DATABASE made TO DISK='x'");
+    server.succeed("RESTORE DATABASE again FROM DISK='x'");
+    assert_eq!(server.digest("again"), server.digest("made"));
+}
+
 // Catches: stripes that the error log shows as sets of their own, a position that is not the set's.
 #[test]
 fn the_error_log_names_set_and_stripes() {
