@@ -482,7 +482,7 @@ impl<'j> RestoreJob<'j> {
     /// 18267 or 18268.
     fn log_success(&self) {
         let Some(Target { database, facts, .. }) = self.target.get() else { return };
-        let words = LogWords::new(database, facts, &self.plan.devices);
+        let words = LogWords::new(database, facts, &self.plan.devices, self.plan.position);
         let LogWords { name, date, time, first, last, count, list } = &words;
         let number = if facts.kind == SetKind::Log { 18268 } else { 18267 };
         let message = Message::new(number, &[name, date, time, first, last, count, list]);

@@ -136,6 +136,9 @@ fn sp_executesql_passes_parameters_both_ways() {
 #[case("SELECT * FROM nowhere", &[208])]
 #[case("SELECT x FROM sys.databases", &[207])]
 #[case("EXEC sp_nothing", &[2812])]
+#[case("EXEC vdisim.change pubs, -1", &[3250])]
+#[case("EXEC vdisim.change pubs, 100001", &[3250])]
+#[case("EXEC vdisim.change pubs, 99999999999", &[3250])]
 #[case("USE nowhere", &[911])]
 #[case("SELECT 1/0", &[8134])]
 #[case("SELECT CAST('x' AS int)", &[245])]
@@ -448,6 +451,27 @@ fn the_header_tells_of_the_database() {
     server.succeed("RESTORE DATABASE copy FROM DISK='single'");
     let model = server.run("SELECT DATABASEPROPERTYEX('copy', 'Recovery')");
     assert_eq!(model[1], "BULK_LOGGED");
+}
+
+// Catches: a statement that CREATE DATABASE takes for an option of its own.
+#[test]
+fn a_database_is_made_and_backed_up_without_a_semicolon() {
+    let mut server = Fixture::new();
+    server.succeed("CREATE DATABASE made\nBACKUP DATABASE made TO DISK='x'");
+    server.succeed("RESTORE DATABASE again FROM DISK='x'");
+    assert_eq!(server.digest("again"), server.digest("made"));
+}
+
+// Catches: stripes that the error log shows as sets of their own, a position that is not the set's.
+#[test]
+fn the_error_log_names_set_and_stripes() {
+    let mut server = Fixture::new();
+    for position in 1..=2 {
+        server.succeed("BACKUP DATABASE pubs TO DISK='a', DISK='b'");
+        let line = server.log.entries().last().unwrap().message.text.clone();
+        let devices = format!("(FILE={position}, TYPE=DISK: {{'a', 'b'}})");
+        assert!(line.contains(&devices), "{line}");
+    }
 }
 
 // Catches: a filegroup's name that is not the one on the media.
