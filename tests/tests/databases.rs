@@ -110,3 +110,21 @@ fn a_fault_fails_the_statement(#[case] fault: &str) {
     scene.run(server).expect(1).says("Msg 3013").says("The fault plan said so: abort");
     client.wait().expect(1);
 }
+
+// Catches: a backup of another server's databases than those of the running one.
+#[test]
+fn the_running_servers_databases_are_meant() {
+    let scene = Scene::new();
+    let mut serve = scene.vdisim("serve --listen 127.0.0.1:0 --data");
+    serve.arg(scene.path("elsewhere"));
+    let mut server = scene.start(serve);
+    server.await_line("listening");
+    let create = ["-b", "-Q", "CREATE DATABASE mine"];
+    let mut sql = scene.vdisim("sql");
+    sql.args(create);
+    scene.run(sql).expect(0);
+    let file = scene.path("file").display().to_string();
+    both(&scene, &format!("client backup --set s --file {file}"), "backup --set s --database mine")
+        .expect(0);
+    server.kill();
+}

@@ -224,7 +224,7 @@ fn story(serving: Serving, mut connect: impl FnMut(&Serving) -> Box<dyn SqlClien
     serving.stop();
 }
 
-/// The Python that has the clients, where scripts/sql-clients puts it.
+/// The Python that has the clients, where scripts/python-tools puts it.
 fn python() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let folder = variable("VDISIM_CLIENTS").or_else(|| {

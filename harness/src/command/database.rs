@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use crate::exit::{Exit, Failure};
 use crate::instance;
 use crate::progress::Progress;
 use crate::serve::data_folder::data_folder;
+use crate::serve::rendezvous::find;
 
 /// What is to be done with a database or a stream of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +61,7 @@ impl Work<'_> {
 /// Executes the statement on the namespace's server, with the set found as the options say.
 pub(super) fn execute(options: &Options, work: Work<'_>) -> Result<(), Failure> {
     let environment = options.environment()?;
-    let folder = data_folder(&environment.namespace)
-        .map_err(|error| Failure::Environment(format!("{error}.")))?;
+    let folder = folder(&environment)?;
     let log = Arc::new(MemoryLog::default());
     let mut instance = instance::open(environment, &folder, options.profile, log)
         .map_err(|error| Failure::Environment(format!("{error}.")))?;
@@ -110,6 +111,14 @@ pub(super) fn execute(options: &Options, work: Work<'_>) -> Result<(), Failure> 
                 .to_owned(),
         }),
     }
+}
+
+/// Where the namespace's server keeps its databases: the running one, or any that comes.
+fn folder(environment: &Environment) -> Result<PathBuf, Failure> {
+    let folder = data_folder(&environment.namespace)
+        .map_err(|error| Failure::Environment(format!("{error}.")))?;
+    let running = find(&folder).map_err(|error| Failure::Environment(error.to_string()))?;
+    Ok(running.map_or(folder, |server| server.data))
 }
 
 fn knows(instance: &Instance, database: &str) -> Result<bool, Failure> {

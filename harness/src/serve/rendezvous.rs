@@ -36,6 +36,8 @@ pub struct Rendezvous {
     pub user: String,
     /// Its password.
     pub password: String,
+    /// Where it keeps its databases.
+    pub data: PathBuf,
     /// The certificate of its run as PEM; none if it has no TLS.
     pub certificate: Option<String>,
 }
@@ -81,10 +83,10 @@ pub enum RendezvousError {
          another word for this one.",
         shown(.0)
     )]
-    Running(Option<Rendezvous>),
+    Running(Option<Box<Rendezvous>>),
 }
 
-fn shown(running: &Option<Rendezvous>) -> String {
+fn shown(running: &Option<Box<Rendezvous>>) -> String {
     running
         .as_ref()
         .map_or_else(String::new, |server| format!(" (process {}, {})", server.pid, server.address))
@@ -99,14 +101,22 @@ pub struct Announcement {
 }
 
 impl Rendezvous {
-    /// What a server of this process announces that listens on `listens`.
-    pub fn new(listens: SocketAddr, user: &str, password: &str, certificate: Option<&str>) -> Self {
+    /// What a server of this process announces that listens on `listens` and keeps its databases in
+    /// `data`.
+    pub fn new(
+        listens: SocketAddr,
+        user: &str,
+        password: &str,
+        data: &Path,
+        certificate: Option<&str>,
+    ) -> Self {
         Rendezvous {
             version: VERSION,
             address: reachable(listens),
             pid: std::process::id(),
             user: user.to_owned(),
             password: password.to_owned(),
+            data: data.to_owned(),
             certificate: certificate.map(str::to_owned),
         }
     }
@@ -155,7 +165,9 @@ pub fn take_place(folder: &Path) -> Result<Place, RendezvousError> {
             }
             Err(TryLockError::WouldBlock) => {
                 // An unreadable file changes nothing about the server that runs.
-                return Err(RendezvousError::Running(read(folder).unwrap_or_default()));
+                return Err(RendezvousError::Running(
+                    read(folder).unwrap_or_default().map(Box::new),
+                ));
             }
             Err(TryLockError::Error(error)) => return Err(failed(&path)(error)),
         }
@@ -252,7 +264,13 @@ mod tests {
     use super::*;
 
     fn server() -> Rendezvous {
-        Rendezvous::new(SocketAddr::from(([0, 0, 0, 0], 4711)), "sa", "secret", None)
+        Rendezvous::new(
+            SocketAddr::from(([0, 0, 0, 0], 4711)),
+            "sa",
+            "secret",
+            Path::new("/data"),
+            None,
+        )
     }
 
     // Catches: a server found before it listens or after it ended, an address that reaches nobody.
@@ -277,7 +295,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = take_place(folder.path()).unwrap().announce(&server()).unwrap();
         match take_place(folder.path()) {
-            Err(RendezvousError::Running(Some(running))) => assert_eq!(running, server()),
+            Err(RendezvousError::Running(Some(running))) => assert_eq!(*running, server()),
             other => panic!("{other:?}"),
         }
         drop(first);

@@ -76,7 +76,10 @@ impl Running {
     ) -> Result<Running, ServeError> {
         let folder = data_folder(&environment.namespace)?;
         let place = take_place(&folder)?;
-        let data = settings.data.clone().unwrap_or(folder);
+        let data = match &settings.data {
+            Some(data) => std::path::absolute(data).unwrap_or_else(|_| data.clone()),
+            None => folder,
+        };
         let login = first_login(settings);
         let network = tds_server::Server::bind(config(settings, &login))?;
         // A client that cuts a shared object short must not end the server.
@@ -95,6 +98,7 @@ impl Running {
             network.local_addr(),
             &login.user,
             &login.password,
+            &data,
             certificate.as_deref(),
         );
         let announcement = place.announce(&rendezvous)?;

@@ -21,7 +21,7 @@ fn skip(name: &str, why: &str) {
     eprintln!("SKIP {name}: {why}");
 }
 
-/// The Python that has the clients, where scripts/sql-clients puts it.
+/// The Python that has the clients, where scripts/python-tools puts it.
 fn python() -> Option<PathBuf> {
     let cache = || {
         let home = env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));

@@ -19,7 +19,7 @@ fn tools(test: &str) -> Option<PathBuf> {
         eprintln!("skipped: {test}: no reencode.py in {}", folder.display());
         return None;
     }
-    let numpy = Command::new("python3").args(["-c", "import numpy"]).output();
+    let numpy = Command::new(python()).args(["-c", "import numpy"]).output();
     if !numpy.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: {test}: no python3 with numpy");
         return None;
@@ -27,9 +27,19 @@ fn tools(test: &str) -> Option<PathBuf> {
     Some(folder)
 }
 
+/// The Python that has numpy, where scripts/python-tools puts it, or the system's.
+fn python() -> PathBuf {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+    let folder =
+        variable("VDISIM_CLIENTS").or_else(|| cache.map(|cache| cache.join("vdisim/clients")));
+    let ours = folder.map(|folder| folder.join("venv/bin/python"));
+    ours.filter(|python| python.exists()).unwrap_or_else(|| "python3".into())
+}
+
 /// Asserts that the tool computes the very bytes of the files.
 fn assert_reencoded(tools: &Path, files: &[PathBuf]) {
-    let output = Command::new("python3")
+    let output = Command::new(python())
         .arg("reencode.py")
         .args(files)
         .current_dir(tools)
