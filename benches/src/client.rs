@@ -119,7 +119,7 @@ fn serve(device: &CallerDevice, sum: &AtomicU64) -> Result<()> {
         };
         let mut bytes = 0;
         if command.code() == CommandCode::WRITE {
-            sum.fetch_add(command.sum()?, Relaxed);
+            sum.fetch_add(command.buffer()?.sum()?, Relaxed);
             bytes = command.size();
         }
         command.complete(CompletionCode::ERROR_SUCCESS, bytes.into(), 0)?;

@@ -69,6 +69,9 @@ pub enum Failure {
         /// Why.
         error: std::io::Error,
     },
+    /// vdisim itself went wrong.
+    #[error("{0}")]
+    Bug(String),
     /// Standard output could not be written.
     #[error("the output could not be written: {0}.")]
     Output(#[from] std::io::Error),
@@ -84,6 +87,7 @@ impl Failure {
             Failure::Environment(_) => Exit::Environment,
             Failure::Failed(_) | Failure::Output(_) => Exit::Failed,
             Failure::NotStarted { .. } => Exit::NotStarted,
+            Failure::Bug(_) => Exit::Bug,
         }
     }
 }

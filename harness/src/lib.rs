@@ -6,12 +6,14 @@
 
 pub mod client;
 pub mod command;
+pub mod conformance;
 pub mod doctor;
 pub mod exit;
 pub mod instance;
 pub mod launch;
 pub mod process;
 pub mod progress;
+pub mod report;
 pub mod selftest;
 pub mod serve;
 pub mod shim;

@@ -47,6 +47,19 @@ impl ProcessGroup {
         }
     }
 
+    /// Whether any process of the group is left beside a leader that was waited for.
+    pub fn has_members(&self) -> bool {
+        #[cfg(unix)]
+        {
+            let group = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+            nix::sys::signal::killpg(group, None).is_ok()
+        }
+        #[cfg(not(unix))]
+        {
+            false
+        }
+    }
+
     /// Kills the leader alone, as SIGKILL does; it is still to be waited for.
     pub fn kill_leader(&mut self) -> io::Result<()> {
         self.child.kill()
@@ -55,7 +68,7 @@ impl ProcessGroup {
     #[cfg(unix)]
     fn kill_all(&mut self) {
         use nix::sys::signal::{Signal, killpg};
-        // While the leader is not waited for, its id cannot be another group's.
+        // While the leader is not waited for, or a member lives, its id cannot be another group's.
         let leader = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
         let _ = killpg(leader, Signal::SIGKILL);
     }
@@ -71,6 +84,9 @@ impl Drop for ProcessGroup {
         if self.status.is_none() {
             self.kill_all();
             let _ = self.child.wait();
+        } else if self.has_members() {
+            // While a member lives, the group's id is taken.
+            self.kill_all();
         }
     }
 }

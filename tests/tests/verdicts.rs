@@ -70,7 +70,7 @@ fn a_raw_restore_tells_the_digest() {
 #[case("backup --set s --size 1 --wait 0.05", 1, "0x80070002")]
 #[case("client backup --set s --file x --sqlvdi /nonexistent.so", 3, "/nonexistent.so")]
 #[case("test --sqlvdi /nonexistent.so", 3, "/nonexistent.so")]
-#[case("test no-such-mode", 2, "small-transfers")]
+#[case("test no-such-case", 2, "vdisim list")]
 #[case("explain 0x80770003", 0, "VD_E_TIMEOUT")]
 #[case("explain 995", 0, "ERROR_OPERATION_ABORTED")]
 #[case("explain -2139684860", 0, "VD_E_ABORT")]
@@ -376,8 +376,9 @@ fn a_shim_is_installed_and_taken_away() {
 fn the_self_test_goes_through_the_drop_in() {
     let scene = Scene::new();
     let fake = scene.file("libsqlvdi.so", &fs::read(artefacts::vdisim()).unwrap()[..4096]);
-    let mut command = scene.vdisim("test pipe --sqlvdi");
+    let mut command = scene.vdisim("test self-test/round-trip/pipe --sqlvdi");
     command.arg(fake);
     scene.run(command).expect(3);
-    scene.run(scene.vdisim("test one-byte empty")).expect(0).says("2 of 2 modes passed");
+    let two = "test self-test/round-trip/one-byte self-test/round-trip/empty";
+    scene.run(scene.vdisim(two)).expect(0).says("2 PASS");
 }

@@ -260,7 +260,7 @@ fn client() -> Result<()> {
         };
         let mut bytes = 0;
         if command.code() == CommandCode::WRITE {
-            std::hint::black_box(command.sum()?);
+            std::hint::black_box(command.buffer()?.sum()?);
             bytes = command.size();
         }
         command.complete(CompletionCode::ERROR_SUCCESS, bytes.into(), 0)?;

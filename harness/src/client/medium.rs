@@ -305,7 +305,8 @@ impl Medium {
         let Some(path) = &self.marks_file else { return Ok(()) };
         let lines: String = self.marks.iter().map(|mark| format!("{mark}\n")).collect();
         fs::write(path, lines)?;
-        File::open(path)?.sync_all()
+        // Windows flushes only what is open for writing.
+        File::options().write(true).open(path)?.sync_all()
     }
 }
 

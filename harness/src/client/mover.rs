@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{BufRead, Write};
 
-use sqlvdi::caller::{CallerSet, DropIn, MappedBuffer};
+use sqlvdi::caller::{Buffer, CallerSet, DropIn};
 
 use super::error::ClientError;
 use super::moving::{MoveError, fetch_all, settle_file, store_all};
@@ -38,7 +38,7 @@ fn serve(set: &CallerSet, file: &File, request: &str) -> Result<u64, MoveError> 
     let verb = words.next();
     let numbers: Option<Vec<u64>> = words.map(|word| word.parse().ok()).collect();
     let numbers = numbers.ok_or_else(senseless)?;
-    let map = |handle: u64, size: u64| -> Result<MappedBuffer, MoveError> {
+    let map = |handle: u64, size: u64| -> Result<Buffer, MoveError> {
         let (handle, size) = (u32::try_from(handle), u32::try_from(size));
         let (Ok(handle), Ok(size)) = (handle, size) else { return Err(senseless()) };
         Ok(set.map_buffer_handle(handle, size)?)

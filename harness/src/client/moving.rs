@@ -62,13 +62,13 @@ pub(crate) struct Here {
 impl Mover for Here {
     fn store(&mut self, command: &Command, offset: u64) -> Result<(), MoveError> {
         store_all(command.size() as usize, |at, len| {
-            command.write_to(at, len, &self.file, Some(offset + at as u64))
+            command.buffer()?.write_to(at, len, &self.file, Some(offset + at as u64))
         })
     }
 
     fn fetch(&mut self, command: &Command, offset: u64, len: u64) -> Result<u64, MoveError> {
         fetch_all(len.min(u64::from(command.size())) as usize, |at, len| {
-            command.read_from(at, len, &self.file, Some(offset + at as u64))
+            command.buffer()?.read_from(at, len, &self.file, Some(offset + at as u64))
         })
     }
 

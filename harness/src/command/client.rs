@@ -89,6 +89,9 @@ impl Verb {
 }
 
 pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
+    // As Microsoft's sample does: the server's group has to be able to open the set.
+    #[cfg(unix)]
+    nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     let plan = plan(arguments)?;
     if let Some(index) = arguments.serve_device {
         return serve_device(&plan, index);

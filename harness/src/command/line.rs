@@ -2,11 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 #[cfg(windows)]
 use super::registration;
-use super::{backup, client, doctor, explain, mtf, output, restore, run, serve, shim, sql, test};
+use super::{
+    assets, backup, client, doctor, explain, list, mtf, output, play, probe, report, restore, run,
+    serve, shim, sql, test, trace,
+};
 use crate::exit::{Exit, Failure};
 
 /// Plays SQL Server for clients of its Virtual Device Interface (VDI).
@@ -46,14 +49,31 @@ enum Command {
     /// Install sqlcmd and osql, or the drop-in for a client that does not heed LD_LIBRARY_PATH
     #[command(subcommand)]
     Shim(shim::Action),
+    /// Print, compare or replay what was recorded of a run
+    #[command(subcommand)]
+    Trace(trace::Action),
+    /// Merge report folders, or print the schema of results.json
+    #[command(subcommand)]
+    Report(report::Action),
+    /// Write man pages and completions into a folder
+    #[command(hide = true)]
+    Assets(assets::Arguments),
     /// Tell Windows that the drop-in has the VDI classes
     #[cfg(windows)]
     Register(registration::Register),
     /// Take the registration back, and put back what it replaced
     #[cfg(windows)]
     Unregister(registration::Unregister),
-    /// Self-test: a round trip of every mode through real processes and the loaded drop-in
+    /// Judge a client by the rules of VDI; without --client, vdisim tests itself
     Test(test::Arguments),
+    /// Name the rules that clients are judged by
+    List(list::Arguments),
+    /// The server half of a case, in a process of its own
+    #[command(hide = true)]
+    Play(play::Arguments),
+    /// One call of the interface, in a process of its own
+    #[command(hide = true)]
+    Probe(probe::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -98,19 +118,23 @@ fn execute(command: Command) -> ExitCode {
         Command::Explain(arguments) => explain::execute(&arguments),
         Command::Mtf(action) => mtf::execute(&action),
         Command::Shim(action) => shim::execute(&action),
+        Command::Trace(action) => trace::execute(&action),
+        Command::Report(action) => report::execute(&action),
+        Command::Assets(arguments) => assets::execute(&arguments, Line::command()),
         Command::Sql(arguments) => return sql::execute(arguments),
         #[cfg(windows)]
         Command::Register(arguments) => registration::register(&arguments),
         #[cfg(windows)]
         Command::Unregister(arguments) => registration::unregister(&arguments),
         Command::Test(arguments) => test::execute(&arguments),
+        Command::List(arguments) => list::execute(&arguments),
+        Command::Play(arguments) => play::execute(&arguments),
+        Command::Probe(arguments) => probe::execute(&arguments),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     // Catches: options that contradict each other or share a name.

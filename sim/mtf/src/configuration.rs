@@ -18,11 +18,25 @@ pub struct Scin;
 impl Scin {
     /// [`Self::FLAGS`]: set in every backup.
     pub const ALWAYS: u32 = 0x200;
+    /// [`Self::FLAGS`]: holds bulk-logged data.
+    pub const BULK_LOGGED: u32 = 0x1;
     /// [`Self::FLAGS`]: made WITH SNAPSHOT. The value is the one that HEADERONLY shows; no such
     /// backup has been seen.
     pub const SNAPSHOT: u32 = 0x2;
+    /// [`Self::FLAGS`]: the database was read-only.
+    pub const READ_ONLY: u32 = 0x4;
+    /// [`Self::FLAGS`]: the database was in single-user mode.
+    pub const SINGLE_USER: u32 = 0x8;
     /// [`Self::FLAGS`]: made WITH CHECKSUM.
     pub const CHECKSUM: u32 = 0x10;
+    /// [`Self::FLAGS`]: the database was damaged, and the backup continued after the error.
+    pub const DAMAGED: u32 = 0x20;
+    /// [`Self::FLAGS`]: a tail-log backup.
+    pub const TAIL_LOG: u32 = 0x40;
+    /// [`Self::FLAGS`]: a tail-log backup without all metadata.
+    pub const INCOMPLETE_METADATA: u32 = 0x80;
+    /// [`Self::FLAGS`]: a tail-log backup made WITH NORECOVERY.
+    pub const FORCE_OFFLINE: u32 = 0x100;
     /// [`Self::FLAGS`]: made WITH COPY_ONLY.
     pub const COPY_ONLY: u32 = 0x400;
     /// [`Self::FLAGS`]: a differential backup.

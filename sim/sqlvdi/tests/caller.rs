@@ -83,7 +83,7 @@ fn receive(device: &CallerDevice, file: &Path) {
         if command.code() == CommandCode::WRITE {
             let size = command.size() as usize;
             while done < size {
-                done += command.write_to(done, size - done, &file, None).unwrap();
+                done += command.buffer().unwrap().write_to(done, size - done, &file, None).unwrap();
             }
         }
         command.complete(CompletionCode::ERROR_SUCCESS, done as u64, 0).unwrap();
@@ -98,7 +98,7 @@ fn send(device: &CallerDevice, file: &Path) {
         let (size, mut done) = (command.size() as usize, 0);
         while done < size {
             let at = Some(offset + done as u64);
-            match command.read_from(done, size - done, &file, at).unwrap() {
+            match command.buffer().unwrap().read_from(done, size - done, &file, at).unwrap() {
                 0 => break,
                 read => done += read,
             }
@@ -165,13 +165,13 @@ fn no_access_leaves_the_buffer_or_outlives_the_set() {
     let command = next(&devices[0]).unwrap();
     assert_eq!((command.code(), command.size()), (CommandCode::WRITE, 1000));
     let mut bytes = [0; 1000];
-    command.copy_to(0, &mut bytes).unwrap();
+    command.buffer().unwrap().copy_to(0, &mut bytes).unwrap();
     assert_eq!(bytes, [0xA5; 1000]);
     let beyond = |result| matches!(result, Err(BufferError::OutOfBounds { size: 1000, .. }));
-    assert!(beyond(command.copy_to(1, &mut bytes)));
-    assert!(beyond(command.copy_from(1001, &[])));
-    assert!(beyond(command.copy_from(usize::MAX, &[0])));
-    command.copy_from(1000, &[]).unwrap();
+    assert!(beyond(command.buffer().unwrap().copy_to(1, &mut bytes)));
+    assert!(beyond(command.buffer().unwrap().copy_from(1001, &[])));
+    assert!(beyond(command.buffer().unwrap().copy_from(usize::MAX, &[0])));
+    command.buffer().unwrap().copy_from(1000, &[]).unwrap();
 
     // A secondary in the same process has the same bytes under the handle.
     let other = CallerSet::new(&DropIn::load(&drop_in()).unwrap());
@@ -179,7 +179,7 @@ fn no_access_leaves_the_buffer_or_outlives_the_set() {
     let handle = command.buffer_handle().unwrap();
     let mapped = other.map_buffer_handle(handle, 1000).unwrap();
     assert_eq!(mapped.size(), 1000);
-    command.copy_from(500, &[1, 2, 3]).unwrap();
+    command.buffer().unwrap().copy_from(500, &[1, 2, 3]).unwrap();
     let mut three = [0; 3];
     mapped.copy_to(500, &mut three).unwrap();
     assert_eq!(three, [1, 2, 3]);
@@ -194,7 +194,7 @@ fn no_access_leaves_the_buffer_or_outlives_the_set() {
     other.close().unwrap();
     assert!(matches!(mapped.copy_to(0, &mut three), Err(BufferError::Closed)));
     assert_eq!(status(set.close()), HResult::VD_E_OPEN);
-    assert!(matches!(command.copy_to(0, &mut three), Err(BufferError::Closed)));
+    assert!(matches!(command.buffer().unwrap().copy_to(0, &mut three), Err(BufferError::Closed)));
     let late = command.complete(CompletionCode::ERROR_SUCCESS, 0, 0);
     assert_eq!(status(late), HResult::VD_E_PROTOCOL);
     writer.join().unwrap().close();

@@ -244,7 +244,7 @@ fn leadership_is_never_lost(
 /// miss costs a second, and all of them together the watchdog's patience.
 #[rstest]
 fn threads_that_wait_for_buffers_are_all_fed(
-    #[values(Backend::Posix, Backend::Portable)] backend: Backend,
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
     #[values(false, true)] the_leader_waits_for_a_buffer: bool,
 ) {
     watched(move || {

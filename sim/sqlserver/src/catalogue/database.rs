@@ -288,7 +288,8 @@ impl Database {
         let is_master = self.name.eq_ignore_ascii_case("master");
         match options.kind {
             SetKind::Full => Ok(()),
-            _ if is_master => Err(Message::new(3024, &[])),
+            SetKind::Log if is_master => Err(Message::new(4212, &[])),
+            SetKind::Differential if is_master => Err(Message::new(3024, &[])),
             SetKind::Differential if self.base.is_none() => Err(Message::new(3035, &[&self.name])),
             SetKind::Differential => Ok(()),
             SetKind::Log if self.recovery_model == RecoveryModel::Simple => {

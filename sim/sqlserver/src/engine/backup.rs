@@ -266,7 +266,7 @@ fn messages(job: &BackupJob<'_>, elapsed: Duration) -> Vec<Message> {
 /// 18264, 18265 or 18270.
 fn log_success(context: &Context<'_>, job: &BackupJob<'_>) {
     let (database, facts) = (job.set.database, job.set.facts);
-    let words = LogWords::new(database, facts, &job.set.plan.devices);
+    let words = LogWords::new(database, facts, &job.set.plan.devices, job.set.position().into());
     let LogWords { name, date, time, first, last, count, list } = &words;
     let pages = job.set.pages.iter().map(|(_, count)| count).sum::<u64>() + log_pages(job);
     let message = match facts.kind {

@@ -3,7 +3,30 @@
 use jiff::civil::DateTime;
 use mtf::{Configuration, MediaDate, Record, Scin, Sfin, Sset};
 
-use crate::catalogue::{BackupFacts, DifferentialBase, SetKind};
+use crate::catalogue::{BackupFacts, DifferentialBase, RecoveryModel, SetKind};
+
+/// Bits of [`Scin::DATABASE_OPTIONS`], those of sysdatabases.status: `select into/bulkcopy` and
+/// `trunc. log on chkpt.`, which the recovery models replaced.
+const BULK_LOGGED: u16 = 4;
+const SIMPLE: u16 = 8;
+
+/// A recovery model as options of the database.
+pub(super) fn recovery_options(model: RecoveryModel) -> u16 {
+    match model {
+        RecoveryModel::Full => 0,
+        RecoveryModel::BulkLogged => BULK_LOGGED,
+        RecoveryModel::Simple => SIMPLE,
+    }
+}
+
+/// The recovery model that a set's record says.
+pub(super) fn recovery_model(set: &Record<Scin>) -> RecoveryModel {
+    match set.get(Scin::DATABASE_OPTIONS) {
+        options if options & SIMPLE != 0 => RecoveryModel::Simple,
+        options if options & BULK_LOGGED != 0 => RecoveryModel::BulkLogged,
+        _ => RecoveryModel::Full,
+    }
+}
 
 /// A time as the media has it.
 pub(super) fn media_date(time: DateTime) -> MediaDate {

@@ -363,7 +363,8 @@ impl<'j> FamilySink<'j> {
     }
 
     fn refused(&mut self, messages: SeveralMessages) -> SinkError {
-        let text = messages.to_string();
+        // Whoever shows the text ends the sentence.
+        let text = messages.to_string().trim_end_matches('.').to_owned();
         self.taker.failed.get_or_insert(messages);
         SinkError::Other(text)
     }

@@ -1,10 +1,10 @@
 //! RESTORE HEADERONLY, FILELISTONLY, LABELONLY and VERIFYONLY.
 
-use mtf::{Lsn, MediaDate, Scin, Sfin, Sset, Tape};
+use mtf::{Lsn, MediaDate, Scin, Sfgi, Sfin, Sset, Tape};
 use uuid::Uuid;
 
 use super::context::{Answer, Context};
-use super::facts::{date_time, facts};
+use super::facts::{date_time, facts, recovery_model};
 use super::family_sink::{Extent, Gate, Head, Heads};
 use super::password;
 use super::restore::{has_checksums, read_families};
@@ -133,13 +133,18 @@ const FILE_LIST: Columns = &[
 
 fn file_list(head: &Head) -> Vec<Vec<Value>> {
     let zero = || lsn(Lsn::default());
+    let filegroup = |id| {
+        let mut groups = head.configuration.filegroups();
+        let group = groups.find(|group| group.get(Sfgi::FILEGROUP_ID) == id);
+        group.map_or(Value::Null, |group| text(group.text(Sfgi::NAME)))
+    };
     let row = |file: &mtf::Record<Sfin>| {
         let is_log = file.is_log();
         vec![
             Value::Text(file.text(Sfin::LOGICAL_NAME)),
             Value::Text(file.text(Sfin::PHYSICAL_NAME)),
             if is_log { "L" } else { "D" }.into(),
-            if is_log { Value::Null } else { "PRIMARY".into() },
+            if is_log { Value::Null } else { filegroup(file.get(Sfin::FILEGROUP_ID)) },
             big(file.get(Sfin::FILE_SIZE)),
             big(file.get(Sfin::MAX_SIZE)),
             big(file.get(Sfin::FILE_ID).into()),
@@ -276,12 +281,10 @@ fn header(head: &Head, last: &mtf::Configuration, is_virtual: bool) -> Vec<Value
     };
     let flags = scin.get(Scin::FLAGS);
     let has = |flag| Value::Bit(flags & flag != 0);
-    let simple = scin.get(Scin::DATABASE_OPTIONS) & 8 != 0;
     let server = scin.text(Scin::SERVER_NAME);
     let machine = server.split('\\').next().unwrap_or_default().to_owned();
     let base = facts.base.filter(|_| facts.kind == SetKind::Differential);
     let size = scin.get(Scin::BACKUP_SIZE);
-    let no = || Value::Bit(false);
     let zone = set.get(Sset::TIME_ZONE);
     vec![
         text(set.text(Sset::NAME)),
@@ -318,22 +321,23 @@ fn header(head: &Head, last: &mtf::Configuration, is_virtual: bool) -> Vec<Value
         Value::Guid(scin.get(Scin::RECOVERY_FORK)),
         "SQL_Latin1_General_CP1_CI_AS".into(),
         Value::Guid(scin.get(Scin::FAMILY_GUID)),
-        no(),
+        has(Scin::BULK_LOGGED),
         has(Scin::SNAPSHOT),
-        no(),
-        no(),
+        has(Scin::READ_ONLY),
+        has(Scin::SINGLE_USER),
         has(Scin::CHECKSUM),
-        no(),
-        no(),
-        no(),
-        no(),
+        has(Scin::DAMAGED),
+        // The records have no field for the first log backup of a chain.
+        Value::Bit(false),
+        has(Scin::INCOMPLETE_METADATA),
+        has(Scin::FORCE_OFFLINE),
         has(Scin::COPY_ONLY),
         Value::Guid(facts.first_fork),
         match facts.first_fork == facts.fork {
             true => Value::Null,
             false => lsn(scin.get(Scin::FORK_POINT_LSN)),
         },
-        if simple { "SIMPLE" } else { "FULL" }.into(),
+        recovery_model(scin).description().into(),
         base.map_or(Value::Null, |base| lsn(base.lsn)),
         base.map_or(Value::Null, |base| guid(base.set)),
         description.into(),

@@ -20,11 +20,15 @@ pub(super) struct LogWords {
 }
 
 impl LogWords {
-    pub(super) fn new(database: &Database, facts: &BackupFacts, devices: &[DevicePlan]) -> Self {
-        let shown = |(index, device): (usize, &DevicePlan)| {
-            format!("FILE={}, TYPE={}: {{'{}'}}", index + 1, device.kind.keyword(), device.name)
-        };
-        let list: Vec<_> = devices.iter().enumerate().map(shown).collect();
+    /// The words about set `position` on the media in the devices, which are all of one kind.
+    pub(super) fn new(
+        database: &Database,
+        facts: &BackupFacts,
+        devices: &[DevicePlan],
+        position: i64,
+    ) -> Self {
+        let names: Vec<_> = devices.iter().map(|device| format!("'{}'", device.name)).collect();
+        let kind = devices.first().map_or("", |device| device.kind.keyword());
         LogWords {
             name: database.name.clone(),
             date: database.created.strftime("%Y/%m/%d").to_string(),
@@ -32,7 +36,7 @@ impl LogWords {
             first: log_lsn(facts.first),
             last: log_lsn(facts.last),
             count: devices.len(),
-            list: list.join(", "),
+            list: format!("FILE={position}, TYPE={kind}: {{{}}}", names.join(", ")),
         }
     }
 }

@@ -13,7 +13,7 @@ use vdi_protocol::Direction;
 
 use super::context::{Answer, Context, Progress as Told};
 use super::device;
-use super::facts::{date_time, facts};
+use super::facts::{date_time, facts, recovery_model};
 use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
 use super::inspect;
 use super::log_words::LogWords;
@@ -21,7 +21,7 @@ use super::password;
 use super::snapshot;
 use crate::catalogue::{
     Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
-    Log, LogRecord, PageChange, Pages, Progress, RecoveryModel, RestoreRow, SetKind, check_target,
+    Log, LogRecord, PageChange, Pages, Progress, RestoreRow, SetKind, check_target,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{RestorePlan, SequenceEnd, now};
@@ -352,12 +352,11 @@ impl<'j> RestoreJob<'j> {
                 },
             }
         };
-        let simple = set.get(Scin::DATABASE_OPTIONS) & 8 != 0;
         Ok(Database {
             id: self.existing.as_ref().map_or(0, |existing| existing.id),
             name: self.existing.as_ref().map_or(&plan.database, |existing| &existing.name).clone(),
             created: date_time(set.get(Scin::DATABASE_CREATED)).unwrap_or_else(now),
-            recovery_model: if simple { RecoveryModel::Simple } else { RecoveryModel::Full },
+            recovery_model: recovery_model(set),
             state: DatabaseState::Offline,
             access: Access::MultiUser,
             read_only: false,
@@ -483,7 +482,7 @@ impl<'j> RestoreJob<'j> {
     /// 18267 or 18268.
     fn log_success(&self) {
         let Some(Target { database, facts, .. }) = self.target.get() else { return };
-        let words = LogWords::new(database, facts, &self.plan.devices);
+        let words = LogWords::new(database, facts, &self.plan.devices, self.plan.position);
         let LogWords { name, date, time, first, last, count, list } = &words;
         let number = if facts.kind == SetKind::Log { 18268 } else { 18267 };
         let message = Message::new(number, &[name, date, time, first, last, count, list]);

@@ -8,17 +8,14 @@ use mtf::{
 use uuid::Uuid;
 use vdi_protocol::Profile;
 
-use super::facts::media_date;
+use super::facts::{media_date, recovery_options};
 use super::media::Media;
 use super::password;
-use crate::catalogue::{BackupFacts, Database, FileKind, RecoveryModel, SetKind};
+use crate::catalogue::{Access, BackupFacts, Database, FileKind, SetKind};
 use crate::session::BackupPlan;
 
 /// Filegroup of all data.
 const PRIMARY: u32 = 1;
-
-/// SCIN: the database uses the simple recovery model.
-const SIMPLE: u16 = 8;
 
 /// What the records of a set are made from.
 #[derive(Debug)]
@@ -113,11 +110,18 @@ impl SetWriter<'_> {
         let flags = Scin::ALWAYS
             | flag(self.plan.transfer.checksum, Scin::CHECKSUM)
             | flag(self.plan.transfer.snapshot, Scin::SNAPSHOT)
+            | flag(database.read_only, Scin::READ_ONLY)
+            | flag(database.access == Access::SingleUser, Scin::SINGLE_USER)
+            | flag(self.plan.options.tail, Scin::TAIL_LOG | Scin::FORCE_OFFLINE)
             | flag(facts.copy_only, Scin::COPY_ONLY)
             | flag(facts.kind == SetKind::Differential, Scin::DIFFERENTIAL);
         let letter = facts.kind.letter() as u32;
         let forked = facts.first_fork != facts.fork;
-        set.set(Scin::FLAGS, flags)
+        let version = self.profile.version;
+        set.set(Scin::SOFTWARE_MAJOR, version.major)
+            .set(Scin::SOFTWARE_MINOR, version.minor)
+            .set(Scin::SOFTWARE_BUILD, version.build)
+            .set(Scin::FLAGS, flags)
             .set(Scin::FIRST_LSN, facts.first)
             .set(Scin::LAST_LSN, facts.last)
             .set(Scin::LAST_LSN_COPY, facts.last)
@@ -135,8 +139,7 @@ impl SetWriter<'_> {
             // The path forked where the log of this set begins.
             set.set(Scin::FORK_POINT_LSN, facts.first);
         }
-        let simple = database.recovery_model == RecoveryModel::Simple;
-        set.set(Scin::DATABASE_OPTIONS, if simple { SIMPLE } else { 0 });
+        set.set(Scin::DATABASE_OPTIONS, recovery_options(database.recovery_model));
         if let (Some(base), true) = (facts.base, facts.kind != SetKind::Full) {
             set.set(Scin::BASE_BACKUP, base.set);
             if facts.kind == SetKind::Differential {

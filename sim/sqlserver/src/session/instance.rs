@@ -91,8 +91,11 @@ impl Instance {
     /// # Errors
     ///
     /// 911 for a database that does not exist, 927 for one that is not online, 3023 for one whose files
-    /// are being backed up or restored.
+    /// are being backed up or restored, 3250 for more than 100,000 pages.
     pub fn change(&self, name: &str, count: u32, seed: u64) -> Result<(), SeveralMessages> {
+        if count > MOST_CHANGES {
+            return Err(pages_out_of_range(count.into()).into());
+        }
         self.update(|catalogue| {
             let missing = || Message::new(911, &[&name]).with_state(4);
             let database = catalogue.database_mut(name).ok_or_else(missing)?;
@@ -143,6 +146,14 @@ impl Instance {
     pub(super) fn next_session(&self) -> u16 {
         self.next_session.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// Page changes of one call. Each is a record in the log, which is in memory.
+const MOST_CHANGES: u32 = 100_000;
+
+/// The refusal of a number of page changes.
+pub(super) fn pages_out_of_range(count: i128) -> Message {
+    Message::new(3250, &[&count, &"@pages"])
 }
 
 /// Who is logged in.

@@ -2,6 +2,7 @@
 
 use super::batch::{Flow, Parameter, Session, Stop};
 use super::evaluate::convert;
+use super::instance::pages_out_of_range;
 use super::reply::{Client, Command};
 use crate::catalogue::FileKind;
 use crate::messages::Message;
@@ -169,7 +170,8 @@ impl Session {
             let number = convert(value, DataType::BigInt, 0)?.integer().unwrap_or(0);
             Ok::<_, Message>(number)
         };
-        let count = u32::try_from(integer(pages)?).unwrap_or(0);
+        let pages = integer(pages)?;
+        let count = u32::try_from(pages).map_err(|_| pages_out_of_range(pages))?;
         let seed = integer(seed.unwrap_or(Value::Int(1)))? as u64;
         self.instance.change(&name.to_string(), count, seed)?;
         self.done(Command::OTHER, None, client)

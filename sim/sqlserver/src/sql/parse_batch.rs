@@ -328,11 +328,7 @@ impl Parser {
 
     fn create(&mut self) -> Parsed<StatementKind> {
         self.expect_word("DATABASE")?;
-        let name = self.name()?;
-        if !self.at_end_of_statement() {
-            return Err(self.unexpected());
-        }
-        Ok(StatementKind::CreateDatabase(name))
+        self.name().map(StatementKind::CreateDatabase)
     }
 
     fn drop_statement(&mut self) -> Parsed<StatementKind> {

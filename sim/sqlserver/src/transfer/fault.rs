@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
-use vdi_protocol::CommandCode;
+use vdi_protocol::{CommandCode, CompletionCode};
 
 /// One fault: it happens once.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -79,6 +79,9 @@ pub enum Action {
     Kill,
     /// The server stops there until the client is gone.
     Stall,
+    /// The server takes the client's answer to the command for this completion code, as if the
+    /// client had failed.
+    CompleteAs(u32),
     /// The server goes on after a while, written like `2s`, `500ms` or `1m 30s`.
     #[serde(deserialize_with = "duration")]
     Delay(Duration),
@@ -91,6 +94,7 @@ impl fmt::Display for Action {
             Action::Close => f.write_str("close"),
             Action::Kill => f.write_str("kill"),
             Action::Stall => f.write_str("stall"),
+            Action::CompleteAs(code) => write!(f, "complete-as {}", CompletionCode(*code)),
             Action::Delay(time) => write!(f, "delay {}", humantime::format_duration(*time)),
         }
     }
@@ -140,6 +144,31 @@ pub const PRESETS: &[Preset] = &[
         yaml: "{at: {stage: transferred}, do: kill}",
     },
     Preset {
+        name: "disk-full",
+        about: "the third Write counts as answered with ERROR_DISK_FULL (112): the BACKUP fails",
+        yaml: "{at: {command: write, nth: 3}, do: {complete-as: 112}}",
+    },
+    Preset {
+        name: "error-995",
+        about: "the first Flush counts as answered with 995, which hides every true cause",
+        yaml: "{at: {command: flush}, do: {complete-as: 995}}",
+    },
+    Preset {
+        name: "slow-server",
+        about: "3 s of silence in place of the third command: polling clients time out",
+        yaml: "{at: {nth: 3}, do: {delay: 3s}}",
+    },
+    Preset {
+        name: "abort-before-flush",
+        about: "SignalAbort when all data were written and nothing is durable",
+        yaml: "{at: {stage: transferred}, do: abort}",
+    },
+    Preset {
+        name: "abort-while-configuring",
+        about: "SignalAbort before the set is configured: GetConfiguration returns VD_E_ABORT",
+        yaml: "{at: {stage: attached}, do: abort}",
+    },
+    Preset {
         name: "kill-before-complete",
         about: "the server is killed between Flush and Complete: the backup must not count",
         yaml: "{at: {stage: flushed}, do: kill}",
@@ -181,6 +210,15 @@ pub enum FaultError {
         name: String,
         /// The fault.
         action: Action,
+    },
+    /// An answer of a stage, which has none.
+    #[error(
+        "the fault plan {name} says complete-as at a stage; stages have no answer, so name a \
+         command."
+    )]
+    NoCommand {
+        /// Where it stands.
+        name: String,
     },
     /// A place that is both or neither.
     #[error(
@@ -252,6 +290,12 @@ impl FaultPlan {
         };
         if faults.iter().any(|fault| confused(&fault.at)) {
             return Err(FaultError::Place { name: name.to_owned() });
+        }
+        let answerless = |fault: &&Fault| {
+            fault.at.stage.is_some() && matches!(fault.action, Action::CompleteAs(_))
+        };
+        if faults.iter().any(|fault| answerless(&fault)) {
+            return Err(FaultError::NoCommand { name: name.to_owned() });
         }
         let too_early = |fault: &&Fault| {
             fault.at.stage == Some(Stage::Started)
@@ -360,12 +404,24 @@ mod tests {
             ("{at: {nth: 1}, do: {delay: soon}}", "soon"),
             ("{at: {stage: opened, nth: 1}, do: abort}", "stage"),
             ("{at: {stage: started}, do: close}", "started"),
+            ("{at: {stage: opened}, do: {complete-as: 112}}", "complete-as"),
         ] {
             let error = FaultPlan::parse("plan.yaml", yaml).unwrap_err().to_string();
             assert!(error.contains("plan.yaml") && error.contains(wanted), "{error}");
         }
         let error = FaultPlan::load("no-such-preset").unwrap_err().to_string();
         assert!(error.contains("late-attach"), "{error}");
+    }
+
+    // Catches: a mistake in a file whose line and column stay in the dark.
+    #[test]
+    fn a_mistake_is_told_with_line_and_column() {
+        let yaml = "- at: {nth: 1}\n  do: abort\n- at: {nth: 2}\n  do: [abort\n";
+        let error = FaultPlan::parse("plan.yaml", yaml).unwrap_err().to_string();
+        assert!(error.contains("line") && error.contains("column"), "{error}");
+        let error =
+            FaultPlan::parse("p", "- at: {nth: 1}\n  do: explode\n").unwrap_err().to_string();
+        assert!(error.contains("line 2") || error.contains(":2"), "{error}");
     }
 
     // Catches: a preset whose text is no plan.

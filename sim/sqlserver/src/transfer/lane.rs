@@ -132,6 +132,8 @@ impl Run {
             Action::Close => {
                 Err(self.fail(Cause::Fault { action: action.clone(), place: place() }))
             }
+            // Happens when the command's answer arrives.
+            Action::CompleteAs(_) => Ok(()),
         }
     }
 
@@ -172,6 +174,8 @@ pub(crate) struct Lane<'r> {
     n: u64,
     n_of_kind: HashMap<CommandCode, u64>,
     closed: bool,
+    /// What a fault makes of the answers to come, by the numbers of their commands.
+    answers: HashMap<u64, CompletionCode>,
     /// Keeps the agent's own thread parked: whoever waits for this device runs its loop.
     _driver: Driver,
 }
@@ -182,9 +186,9 @@ impl<'r> Lane<'r> {
         let flight = Flight::new(device.index(), &text(device.name()), Arc::clone(&inbox));
         let arrivals = Arc::clone(&inbox);
         let routine = Arc::new(move |completed| arrivals.push(completed));
-        let (n, n_of_kind, closed) = Default::default();
+        let (n, n_of_kind, closed, answers) = Default::default();
         let _driver = run.set.drive();
-        Lane { run, device, flight, inbox, routine, n, n_of_kind, closed, _driver }
+        Lane { run, device, flight, inbox, routine, n, n_of_kind, closed, answers, _driver }
     }
 
     pub(crate) fn index(&self) -> u32 {
@@ -237,16 +241,25 @@ impl<'r> Lane<'r> {
         let run = self.run;
         let Some(action) = run.faults.at_command(device, code, n, n_of_kind) else { return Ok(()) };
         run.observer.event(&Event::Fault { device: Some(device), n: Some(n), action });
-        if *action == Action::Close {
-            self.drain();
-            self.close();
+        match action {
+            Action::Close => {
+                self.drain();
+                self.close();
+            }
+            Action::CompleteAs(code) => {
+                self.answers.insert(n, CompletionCode(*code));
+            }
+            _ => {}
         }
         run.act(action, || format!("in place of command {n} ({code}) of device {device}"))
     }
 
     /// A completion that has arrived already.
     pub(crate) fn try_next(&mut self) -> Option<Answer> {
-        let (command, completed) = self.flight.arrives()?;
+        let (command, mut completed) = self.flight.arrives()?;
+        if let Some(code) = self.answers.remove(&command.n) {
+            completed.completion = code;
+        }
         self.run.observer.event(&Event::Completed {
             device: command.device,
             n: command.n,

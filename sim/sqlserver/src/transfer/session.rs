@@ -379,7 +379,7 @@ fn before_attaching(faults: &FaultPlan, observer: &dyn Observer) {
         },
         Action::Kill => super::kill::kill_this_process(),
         // There is nothing yet to abort or close.
-        Action::Abort | Action::Close => {}
+        Action::Abort | Action::Close | Action::CompleteAs(_) => {}
     }
 }
 

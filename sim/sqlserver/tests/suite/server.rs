@@ -136,13 +136,17 @@ fn sp_executesql_passes_parameters_both_ways() {
 #[case("SELECT * FROM nowhere", &[208])]
 #[case("SELECT x FROM sys.databases", &[207])]
 #[case("EXEC sp_nothing", &[2812])]
+#[case("EXEC vdisim.change pubs, -1", &[3250])]
+#[case("EXEC vdisim.change pubs, 100001", &[3250])]
+#[case("EXEC vdisim.change pubs, 99999999999", &[3250])]
 #[case("USE nowhere", &[911])]
 #[case("SELECT 1/0", &[8134])]
 #[case("SELECT CAST('x' AS int)", &[245])]
 #[case("SELECT nofunction(1)", &[195])]
 #[case("BACKUP DATABASE nowhere TO DISK='x'", &[911, 3013])]
 #[case("BACKUP DATABASE tempdb TO DISK='x'", &[3147, 3013])]
-#[case("BACKUP LOG master TO DISK='x'", &[3024, 3013])]
+#[case("BACKUP LOG master TO DISK='x'", &[4212, 3013])]
+#[case("BACKUP DATABASE master TO DISK='m' BACKUP DATABASE master TO DISK='m' WITH DIFFERENTIAL", &[3024, 3013])]
 #[case("BACKUP LOG pubs TO DISK='x'", &[4214, 3013])]
 #[case("BACKUP DATABASE pubs TO DISK='x' WITH DIFFERENTIAL", &[3035, 3013])]
 #[case("BACKUP DATABASE pubs TO pubsdump", &[3206, 3013])]
@@ -411,6 +415,80 @@ fn the_only_statements_show_what_is_on_the_media() {
     assert_eq!(rows[0][8], "Microsoft SQL Server");
     let verified = server.run("RESTORE VERIFYONLY FROM DISK='p' WITH CHECKSUM");
     assert_eq!(verified, ["3262: The backup set on file 1 is valid."]);
+}
+
+// Catches: a state of the database, its server's version or a tail-log backup that the media does
+// not tell of, or that HEADERONLY does not show; a recovery model lost by a restore.
+#[test]
+fn the_header_tells_of_the_database() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='full'");
+    server.succeed(
+        "ALTER DATABASE Northwind SET RECOVERY BULK_LOGGED
+         ALTER DATABASE Northwind SET SINGLE_USER
+         BACKUP DATABASE Northwind TO DISK='single'
+         BACKUP LOG pubs TO DISK='tail' WITH NORECOVERY",
+    );
+    let header = |server: &mut Fixture, file: &str| {
+        let lines = server.run(&format!("RESTORE HEADERONLY FROM DISK='{file}'"));
+        let (names, values) = (lines[0].split('|'), lines[1].split('|'));
+        let row: Vec<_> = names.map(str::to_owned).zip(values.map(str::to_owned)).collect();
+        move |name: &str| row.iter().find(|(column, _)| column == name).unwrap().1.clone()
+    };
+    let single = header(&mut server, "single");
+    assert_eq!(
+        ["RecoveryModel", "IsSingleUser", "IsForceOffline", "Flags"].map(single),
+        ["BULK_LOGGED", "1", "0", "520"]
+    );
+    let tail = header(&mut server, "tail");
+    assert_eq!(
+        ["RecoveryModel", "IsSingleUser", "IsForceOffline", "Flags"].map(&tail),
+        ["FULL", "0", "1", "832"]
+    );
+    let version = ["Major", "Minor", "Build"].map(|part| tail(&format!("SoftwareVersion{part}")));
+    let product = server.run("SELECT SERVERPROPERTY('ProductVersion')");
+    assert_eq!(product[1], format!("{}.0", version.join(".")));
+    server.succeed("RESTORE DATABASE copy FROM DISK='single'");
+    let model = server.run("SELECT DATABASEPROPERTYEX('copy', 'Recovery')");
+    assert_eq!(model[1], "BULK_LOGGED");
+}
+
+// Catches: a statement that CREATE DATABASE takes for an option of its own.
+#[test]
+fn a_database_is_made_and_backed_up_without_a_semicolon() {
+    let mut server = Fixture::new();
+    server.succeed("CREATE DATABASE made\nBACKUP DATABASE made TO DISK='x'");
+    server.succeed("RESTORE DATABASE again FROM DISK='x'");
+    assert_eq!(server.digest("again"), server.digest("made"));
+}
+
+// Catches: stripes that the error log shows as sets of their own, a position that is not the set's.
+#[test]
+fn the_error_log_names_set_and_stripes() {
+    let mut server = Fixture::new();
+    for position in 1..=2 {
+        server.succeed("BACKUP DATABASE pubs TO DISK='a', DISK='b'");
+        let line = server.log.entries().last().unwrap().message.text.clone();
+        let devices = format!("(FILE={position}, TYPE=DISK: {{'a', 'b'}})");
+        assert!(line.contains(&devices), "{line}");
+    }
+}
+
+// Catches: a filegroup's name that is not the one on the media.
+#[test]
+fn files_are_listed_with_their_filegroup() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='x'");
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+    let (name, other) = (utf16("PRIMARY"), utf16("ARCHIVE"));
+    let mut bytes = std::fs::read(server.backup_file("x")).unwrap();
+    while let Some(at) = bytes.windows(name.len()).position(|window| window == name) {
+        bytes[at..at + name.len()].copy_from_slice(&other);
+    }
+    std::fs::write(server.backup_file("x"), bytes).unwrap();
+    let rows = server.run("RESTORE FILELISTONLY FROM DISK='x'");
+    let groups: Vec<_> = rows.iter().map(|row| row.split('|').nth(3).unwrap()).collect();
+    assert_eq!(groups, ["FileGroupName", "ARCHIVE", "NULL"]);
 }
 
 // Catches: STOPAT that stops too early or too late; a tail-log backup that leaves the database in use.

@@ -158,6 +158,8 @@ fn mistakes(text: &str) -> Vec<(u32, u32, String)> {
 #[case("RESTORE HEADERONLY pubs", 102, 1, "Incorrect syntax near 'pubs'.")]
 #[case("RESTORE DATABASE FROM DISK='x'", 156, 1, "Incorrect syntax near the keyword 'FROM'.")]
 #[case("BACKUP DATABASE @d TO DISK='x'", 137, 1, "Must declare the scalar variable \"@d\".")]
+#[case("CREATE DATABASE d\nON PRIMARY", 156, 2, "Incorrect syntax near the keyword 'ON'.")]
+#[case("CREATE DATABASE d made", 102, 1, "Incorrect syntax near 'made'.")]
 #[case("SELECT 1\nCREATE TABLE t (a int)", 156, 2, "Incorrect syntax near the keyword 'TABLE'.")]
 #[case(
     "DECLARE @a int, @A int",

@@ -1,4 +1,4 @@
-//! Bytes in shared memory that a drop-in gave an address of.
+//! Buffers in shared memory that a drop-in gave an address of.
 //!
 //! The other side may write to them at any time, so there are no references to them, only copies
 //! and transfers by the kernel.
@@ -11,12 +11,13 @@ use super::BufferError;
 use super::native;
 use super::set::SetInner;
 
-/// A buffer of a set, usable until the set is closed.
+/// A buffer of a command that this process got, or another one (`CallerSet::map_buffer_handle`); usable
+/// until the set is closed.
 ///
-/// Invariant, kept by whoever calls [`Bytes::new`]: `len` bytes from `start` on are readable and
+/// Invariant, kept by whoever calls `Buffer::new`: `len` bytes from `start` on are readable and
 /// writable shared memory until the set is closed for the (`closes` + 1)st time.
 #[derive(Debug)]
-pub(super) struct Bytes {
+pub struct Buffer {
     set: Arc<SetInner>,
     closes: u64,
     start: NonNull<u8>,
@@ -24,20 +25,48 @@ pub(super) struct Bytes {
 }
 
 // SAFETY: the bytes are shared memory that is only copied, which any thread may do.
-unsafe impl Send for Bytes {}
+unsafe impl Send for Buffer {}
 // SAFETY: as for Send.
-unsafe impl Sync for Bytes {}
+unsafe impl Sync for Buffer {}
 
-impl Bytes {
-    pub(super) fn new(set: Arc<SetInner>, closes: u64, start: NonNull<u8>, len: usize) -> Bytes {
-        Bytes { set, closes, start, len }
+impl Buffer {
+    pub(super) fn new(set: Arc<SetInner>, closes: u64, start: NonNull<u8>, len: usize) -> Buffer {
+        Buffer { set, closes, start, len }
+    }
+
+    /// The buffer that a handle stands for, mapped into this process.
+    pub(super) fn mapped(
+        set: &Arc<SetInner>,
+        handle: u32,
+        size: usize,
+    ) -> Result<Buffer, BufferError> {
+        let closes = set.hold_open();
+        // SAFETY: the object lives as long as `set`.
+        let start = unsafe { set.symbols().map_buffer_handle(set.object(), handle) }?;
+        let not_shared = BufferError::NotShared { address: start.addr(), size };
+        let Some(start) = NonNull::new(start) else { return Err(not_shared) };
+        // The size came from another process and the library does not know it, so the mappings of
+        // this process are asked; that makes the invariant of `Buffer` hold.
+        if !set.is_shared_memory(start.addr().get(), size)? {
+            return Err(not_shared);
+        }
+        Ok(Buffer::new(set.clone(), *closes, start, size))
     }
 
     pub(super) fn start(&self) -> NonNull<u8> {
         self.start
     }
 
-    pub(super) fn copy_to(&self, at: usize, target: &mut [u8]) -> Result<(), BufferError> {
+    /// Its size in bytes.
+    pub fn size(&self) -> usize {
+        self.len
+    }
+
+    /// Copies out of the buffer, from byte `at` on, into all of `target`.
+    ///
+    /// # Errors
+    /// [`BufferError`]: beyond its end, or the set was closed.
+    pub fn copy_to(&self, at: usize, target: &mut [u8]) -> Result<(), BufferError> {
         self.with(at, target.len(), |source| {
             // SAFETY: `with` checked the bounds and holds the set open; `target` is a Rust slice,
             // which never lies in shared memory, so the two do not overlap.
@@ -46,7 +75,11 @@ impl Bytes {
         })
     }
 
-    pub(super) fn copy_from(&self, at: usize, source: &[u8]) -> Result<(), BufferError> {
+    /// Copies all of `source` into the buffer, from byte `at` on.
+    ///
+    /// # Errors
+    /// As for [`Buffer::copy_to`].
+    pub fn copy_from(&self, at: usize, source: &[u8]) -> Result<(), BufferError> {
         self.with(at, source.len(), |target| {
             // SAFETY: as in `copy_to`, the other way round.
             unsafe { ptr::copy_nonoverlapping(source.as_ptr(), target, source.len()) };
@@ -54,7 +87,12 @@ impl Bytes {
         })
     }
 
-    pub(super) fn sum(&self) -> Result<u64, BufferError> {
+    /// The wrapping sum of the buffer's 64-bit words, read where they lie: the cheapest way to touch
+    /// every byte and to prove it. A rest of less than 8 bytes is left out.
+    ///
+    /// # Errors
+    /// [`BufferError`]: the set was closed.
+    pub fn sum(&self) -> Result<u64, BufferError> {
         self.with(0, self.len, |source| {
             let words = source.cast::<u64>();
             let word = |index| {
@@ -66,7 +104,12 @@ impl Bytes {
         })
     }
 
-    pub(super) fn read_from(
+    /// Reads once from a file straight into `len` bytes of the buffer, at the file's `offset` or
+    /// where it stands; 0 is the end of the file.
+    ///
+    /// # Errors
+    /// As for [`Buffer::copy_to`], and those of the file.
+    pub fn read_from(
         &self,
         at: usize,
         len: usize,
@@ -79,7 +122,12 @@ impl Bytes {
         })
     }
 
-    pub(super) fn write_to(
+    /// Writes once to a file straight from `len` bytes of the buffer, at the file's `offset` or
+    /// where it stands.
+    ///
+    /// # Errors
+    /// As for [`Buffer::read_from`].
+    pub fn write_to(
         &self,
         at: usize,
         len: usize,
@@ -108,82 +156,5 @@ impl Bytes {
         }
         // SAFETY: at <= len, so that the address is inside the buffer or just behind it.
         transfer(unsafe { self.start.add(at) }.as_ptr())
-    }
-}
-
-/// A buffer of a command that another process got; see `CallerSet::map_buffer_handle`.
-#[derive(Debug)]
-pub struct MappedBuffer {
-    bytes: Bytes,
-}
-
-impl MappedBuffer {
-    pub(super) fn new(
-        set: &Arc<SetInner>,
-        handle: u32,
-        size: usize,
-    ) -> Result<MappedBuffer, BufferError> {
-        let closes = set.hold_open();
-        // SAFETY: the object lives as long as `set`.
-        let start = unsafe { set.symbols().map_buffer_handle(set.object(), handle) }?;
-        let not_shared = BufferError::NotShared { address: start.addr(), size };
-        let Some(start) = NonNull::new(start) else { return Err(not_shared) };
-        // The size came from another process and the library does not know it, so the mappings of
-        // this process are asked; that makes the invariant of `Bytes` hold.
-        if !set.is_shared_memory(start.addr().get(), size)? {
-            return Err(not_shared);
-        }
-        Ok(MappedBuffer { bytes: Bytes::new(set.clone(), *closes, start, size) })
-    }
-
-    /// Its size in bytes, as given when it was mapped.
-    pub fn size(&self) -> usize {
-        self.bytes.len
-    }
-
-    /// Copies out of the buffer, from byte `at` on, into all of `target`.
-    ///
-    /// # Errors
-    /// [`BufferError`]: beyond its end, or the set was closed.
-    pub fn copy_to(&self, at: usize, target: &mut [u8]) -> Result<(), BufferError> {
-        self.bytes.copy_to(at, target)
-    }
-
-    /// Copies all of `source` into the buffer, from byte `at` on.
-    ///
-    /// # Errors
-    /// As for [`MappedBuffer::copy_to`].
-    pub fn copy_from(&self, at: usize, source: &[u8]) -> Result<(), BufferError> {
-        self.bytes.copy_from(at, source)
-    }
-
-    /// Reads once from a file straight into `len` bytes of the buffer, at the file's `offset` or
-    /// where it stands; 0 is the end of the file.
-    ///
-    /// # Errors
-    /// As for [`MappedBuffer::copy_to`], and those of the file.
-    pub fn read_from(
-        &self,
-        at: usize,
-        len: usize,
-        file: &File,
-        offset: Option<u64>,
-    ) -> Result<usize, BufferError> {
-        self.bytes.read_from(at, len, file, offset)
-    }
-
-    /// Writes once to a file straight from `len` bytes of the buffer, at the file's `offset` or
-    /// where it stands.
-    ///
-    /// # Errors
-    /// As for [`MappedBuffer::read_from`].
-    pub fn write_to(
-        &self,
-        at: usize,
-        len: usize,
-        file: &File,
-        offset: Option<u64>,
-    ) -> Result<usize, BufferError> {
-        self.bytes.write_to(at, len, file, offset)
     }
 }

@@ -1,13 +1,12 @@
 //! A device and its commands.
 
-use std::fs::File;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
 use vdi_protocol::{CommandCode, CompletionCode, HResult};
 
-use super::buffer::Bytes;
+use super::buffer::Buffer;
 use super::native::{DeviceObject, VdcCommand};
 use super::set::SetInner;
 use super::{BufferError, CallError};
@@ -45,15 +44,15 @@ impl CallerDevice {
         // SAFETY: the object lives as long as `inner`.
         let (cell, copy) =
             unsafe { self.inner.set.symbols().get_command(self.inner.object, timeout) }?;
-        let bytes = NonNull::new(copy.buffer)
-            .map(|start| Bytes::new(self.inner.set.clone(), closes, start, copy.size as usize));
+        let buffer = NonNull::new(copy.buffer)
+            .map(|start| Buffer::new(self.inner.set.clone(), closes, start, copy.size as usize));
         Ok(Command {
             device: self.inner.clone(),
             cell,
             code: copy.command_code,
             size: copy.size,
             position: copy.position,
-            bytes,
+            buffer,
         })
     }
 }
@@ -75,7 +74,7 @@ pub struct Command {
     code: CommandCode,
     size: u32,
     position: u64,
-    bytes: Option<Bytes>,
+    buffer: Option<Buffer>,
 }
 
 // SAFETY: the cell's address is only passed back to the library.
@@ -89,7 +88,7 @@ impl Command {
         self.code
     }
 
-    /// Bytes to transfer, or the count that some commands have here.
+    /// Buffer to transfer, or the count that some commands have here.
     pub fn size(&self) -> u32 {
         self.size
     }
@@ -101,62 +100,15 @@ impl Command {
 
     /// Whether there is a buffer; it then has [`Command::size`] bytes.
     pub fn has_buffer(&self) -> bool {
-        self.bytes.is_some()
+        self.buffer.is_some()
     }
 
-    /// Copies out of the buffer, from byte `at` on, into all of `target`.
+    /// Its buffer.
     ///
     /// # Errors
-    /// [`BufferError`]: no buffer, beyond its end, or the set was closed.
-    pub fn copy_to(&self, at: usize, target: &mut [u8]) -> Result<(), BufferError> {
-        self.bytes()?.copy_to(at, target)
-    }
-
-    /// The wrapping sum of the buffer's 64-bit words, read where they lie: the cheapest way to touch
-    /// every byte and to prove it. A rest of less than 8 bytes is left out.
-    ///
-    /// # Errors
-    /// [`BufferError`]: no buffer, or the set was closed.
-    pub fn sum(&self) -> Result<u64, BufferError> {
-        self.bytes()?.sum()
-    }
-
-    /// Copies all of `source` into the buffer, from byte `at` on.
-    ///
-    /// # Errors
-    /// As for [`Command::copy_to`].
-    pub fn copy_from(&self, at: usize, source: &[u8]) -> Result<(), BufferError> {
-        self.bytes()?.copy_from(at, source)
-    }
-
-    /// Reads once from a file straight into `len` bytes of the buffer, at the file's `offset` or
-    /// where it stands; 0 is the end of the file.
-    ///
-    /// # Errors
-    /// As for [`Command::copy_to`], and those of the file.
-    pub fn read_from(
-        &self,
-        at: usize,
-        len: usize,
-        file: &File,
-        offset: Option<u64>,
-    ) -> Result<usize, BufferError> {
-        self.bytes()?.read_from(at, len, file, offset)
-    }
-
-    /// Writes once to a file straight from `len` bytes of the buffer, at the file's `offset` or
-    /// where it stands.
-    ///
-    /// # Errors
-    /// As for [`Command::read_from`].
-    pub fn write_to(
-        &self,
-        at: usize,
-        len: usize,
-        file: &File,
-        offset: Option<u64>,
-    ) -> Result<usize, BufferError> {
-        self.bytes()?.write_to(at, len, file, offset)
+    /// [`BufferError`]: it has none.
+    pub fn buffer(&self) -> Result<&Buffer, BufferError> {
+        self.buffer.as_ref().ok_or(BufferError::NoBuffer)
     }
 
     /// GetBufferHandle: what names this command's buffer in the other processes of the set.
@@ -166,7 +118,7 @@ impl Command {
     pub fn buffer_handle(&self) -> Result<u32, CallError> {
         let none = CallError { call: "GetBufferHandle", status: HResult::VD_E_INVALID };
         let set = &self.device.set;
-        let start = self.bytes.as_ref().ok_or(none)?.start();
+        let start = self.buffer.as_ref().ok_or(none)?.start();
         // SAFETY: the set lives as long as the device.
         unsafe { set.symbols().get_buffer_handle(set.object(), start) }
     }
@@ -186,9 +138,5 @@ impl Command {
         let symbols = device.set.symbols();
         // SAFETY: the object lives as long as `device`.
         unsafe { symbols.complete_command(device.object, self.cell, code, bytes, position) }
-    }
-
-    fn bytes(&self) -> Result<&Bytes, BufferError> {
-        self.bytes.as_ref().ok_or(BufferError::NoBuffer)
     }
 }

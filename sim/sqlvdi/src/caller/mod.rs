@@ -24,7 +24,7 @@
 //!         CommandCode::WRITE => {
 //!             let mut done = 0;
 //!             while done < command.size() as usize {
-//!                 done += command.write_to(done, command.size() as usize - done, &file, None)?;
+//!                 done += command.buffer()?.write_to(done, command.size() as usize - done, &file, None)?;
 //!             }
 //!             command.complete(CompletionCode::ERROR_SUCCESS, done as u64, 0)?;
 //!         }
@@ -64,7 +64,7 @@ use posix as native;
 #[cfg(windows)]
 use windows as native;
 
-pub use buffer::MappedBuffer;
+pub use buffer::Buffer;
 pub use device::{CallerDevice, Command};
 pub use drop_in::DropIn;
 pub use error::{BufferError, CallError, LoadError, LocateError};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use vdi_protocol::{HResult, VdConfig};
 
 use super::native::{self, SetObject, Symbols};
-use super::{BufferError, CallError, CallerDevice, DropIn, MappedBuffer};
+use super::{Buffer, BufferError, CallError, CallerDevice, DropIn};
 
 /// A `ClientVirtualDeviceSet` object of a drop-in. Every call is one call of the object.
 ///
@@ -119,8 +119,8 @@ impl CallerSet {
     /// # Errors
     /// The status that MapBufferHandle returned, or [`BufferError::NotShared`] if the buffer is
     /// not as large as the size says.
-    pub fn map_buffer_handle(&self, handle: u32, size: u32) -> Result<MappedBuffer, BufferError> {
-        MappedBuffer::new(&self.inner, handle, size as usize)
+    pub fn map_buffer_handle(&self, handle: u32, size: u32) -> Result<Buffer, BufferError> {
+        Buffer::mapped(&self.inner, handle, size as usize)
     }
 }
 

@@ -38,6 +38,7 @@ static AT_EXIT: extern "C" fn() = {
     extern "C" fn at_exit() {
         let _ = guarded(|| {
             set::leave_names_clean();
+            trace::end();
             Ok(())
         });
     }

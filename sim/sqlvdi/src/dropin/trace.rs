@@ -3,7 +3,8 @@
 //!
 //! A line of a call has `version`, `time` (microseconds since 1970), `took` (microseconds), `pid`,
 //! `thread`, `object`, `call`, `arguments` and `result`; one of an event has `event` and `details`
-//! instead of the last four. Lines are written with one write each, so that processes can share the
+//! instead of `took` and the last four. A process begins with the event `process` and, unless it is
+//! killed, ends with `ended`. Lines are written with one write each, so that processes can share the
 //! file. Switched off, a call costs one relaxed load.
 
 use std::fs::File;
@@ -37,7 +38,16 @@ pub(super) fn start() {
             })
             .ok()
     });
-    ON.store(file.is_some(), Ordering::Relaxed);
+    let first = !ON.swap(file.is_some(), Ordering::Relaxed);
+    if first && file.is_some() {
+        let program = std::env::current_exe().unwrap_or_default();
+        event("process", json!({"role": "client", "program": program.display().to_string()}));
+    }
+}
+
+/// Records the end of the process; one that is killed does not come here.
+pub(super) fn end() {
+    event("ended", json!({}));
 }
 
 /// A call that began and is to be recorded.

@@ -1,8 +1,4 @@
-//! The trace of a transfer: JSON lines.
-//!
-//! Each line has `version`, `time` (microseconds since 1970), `pid`, `event` and `details`, the
-//! form in which the drop-in writes its own events, so that both may go to one file. A line is one
-//! write to a file opened for appending: nothing is lost when the process is killed.
+//! Writing the server half's trace.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,8 +9,7 @@ use fake_sqlserver::transfer::{Event, Observer};
 use serde_json::{Value, json};
 use vdi_protocol::VdConfig;
 
-/// The version of the lines' form.
-const VERSION: u32 = 1;
+use super::record::VERSION;
 
 /// Writes the events of a transfer to a file.
 #[derive(Debug)]
@@ -23,15 +18,19 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Appends to the file, which is made if need be.
+    /// Appends to the file, which is made if need be, and says which process this is.
     pub fn append(path: &Path) -> io::Result<Trace> {
-        Ok(Trace { file: File::options().append(true).create(true).open(path)? })
+        let trace = Trace { file: File::options().append(true).create(true).open(path)? };
+        let program = std::env::current_exe().unwrap_or_default();
+        trace.write(
+            "process",
+            &json!({"role": "server", "program": program.display().to_string(),
+                    "vdisim": env!("CARGO_PKG_VERSION")}),
+        );
+        Ok(trace)
     }
-}
 
-impl Observer for Trace {
-    fn event(&self, event: &Event<'_>) {
-        let (name, details) = describe(event);
+    fn write(&self, name: &str, details: &Value) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let line = json!({
             "version": VERSION,
@@ -42,6 +41,20 @@ impl Observer for Trace {
         });
         // A full disk must not fail the transfer that is traced.
         let _ = (&self.file).write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+impl Observer for Trace {
+    fn event(&self, event: &Event<'_>) {
+        let (name, details) = describe(event);
+        self.write(name, &details);
+    }
+}
+
+impl Drop for Trace {
+    /// The end of the recording; a process that is killed does not come here.
+    fn drop(&mut self) {
+        self.write("ended", &json!({}));
     }
 }
 

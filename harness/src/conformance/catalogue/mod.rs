@@ -1,0 +1,35 @@
+//! The catalogue: every rule, with how it is tried.
+
+mod commands;
+mod devices;
+mod ending;
+mod interface;
+mod modes;
+mod reads;
+mod round_trips;
+mod scripts;
+mod setup;
+mod writes;
+
+use super::case::Case;
+
+/// The catalogue's version: it grows with every rule that is added or tightened.
+pub const VERSION: u32 = 1;
+
+/// Every case, in the order of the reports.
+pub fn all() -> Vec<Case> {
+    [
+        setup::cases(),
+        commands::cases(),
+        writes::cases(),
+        reads::cases(),
+        ending::cases(),
+        devices::cases(),
+        modes::cases(),
+        interface::cases(),
+        round_trips::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,307 @@
+//! What was seen of a client: the server half's record, the drop-in's trace, how it ended, what it left.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde_json::Value;
+use vdi_protocol::{CommandCode, CompletionCode, HResult};
+
+use super::record::{self, Entry, What};
+use super::results::{EventKind, Side, TimedEvent, Timeline};
+use super::script::Script;
+
+/// One statement that a client served.
+#[derive(Debug)]
+pub(crate) struct Act {
+    pub(crate) script: Script,
+    pub(crate) devices: Vec<String>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) events: Vec<ClientEvent>,
+    pub(crate) ended: Ended,
+    /// The objects of the namespace after everybody's end.
+    pub(crate) left: Vec<String>,
+    /// Whether a process of the client outlived it.
+    pub(crate) survivors: bool,
+    /// Whether the client synchronised anything; `None` if nobody looked.
+    pub(crate) synced: Option<bool>,
+    /// The last lines of what the client said.
+    pub(crate) said: String,
+}
+
+/// How a client's process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Code(i32),
+    Signal(i32),
+    /// Killed on purpose by the script.
+    Killed,
+    /// Killed by the watchdog, for this reason.
+    Hung(String),
+}
+
+/// A call of the drop-in.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// Microseconds since 1970 at its return.
+    pub(crate) time: u64,
+    pub(crate) took: u64,
+    pub(crate) pid: u32,
+    pub(crate) object: String,
+    pub(crate) name: String,
+    pub(crate) arguments: Value,
+    pub(crate) status: HResult,
+    pub(crate) result: Value,
+}
+
+/// What the drop-in noticed beside calls.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientEvent {
+    pub(crate) time: u64,
+    pub(crate) pid: u32,
+    pub(crate) name: String,
+    pub(crate) details: Value,
+}
+
+/// An answered command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) device: u32,
+    pub(crate) n: u64,
+    pub(crate) code: CommandCode,
+    pub(crate) size: u32,
+    pub(crate) completion: CompletionCode,
+    pub(crate) bytes: u64,
+    pub(crate) position: u64,
+}
+
+impl Act {
+    /// The answers of the client, in the order in which they came; those that an abort or the
+    /// IO-ERROR state made are left out.
+    pub(crate) fn answers(&self) -> Vec<Answer> {
+        let aborted = self.is_aborted();
+        let answer = |entry: &Entry| match entry.what {
+            What::Completed { device, n, code, size, completion, bytes, position, .. } => {
+                let completion = CompletionCode(completion);
+                let made = (aborted && completion == CompletionCode::ERROR_OPERATION_ABORTED)
+                    || completion == CompletionCode::ERROR_IO_DEVICE;
+                let code = CommandCode(code);
+                (!made).then_some(Answer { device, n, code, size, completion, bytes, position })
+            }
+            _ => None,
+        };
+        self.entries.iter().filter_map(answer).collect()
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry.what, What::Aborted { .. }))
+    }
+
+    pub(crate) fn attached(&self) -> Option<&What> {
+        let attached = |entry: &&Entry| matches!(entry.what, What::Attached { .. });
+        self.entries.iter().find(attached).map(|entry| &entry.what)
+    }
+
+    pub(crate) fn calls_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Call> {
+        self.calls.iter().filter(move |call| call.name == name)
+    }
+
+    /// Why the script went no further, in words.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        self.entries.iter().find_map(|entry| match &entry.what {
+            What::Stopped { why } => Some(why.clone()),
+            What::Aborted { cause } => Some(format!("the set was aborted: {cause}")),
+            _ => None,
+        })
+    }
+
+    /// Whether the script ends the set by force, so that it has no normal end.
+    pub(crate) fn is_violent(&self) -> bool {
+        use super::script::Step;
+        let violent = |step: &Step| matches!(step, Step::Abort | Step::Die | Step::KillClient);
+        self.script.steps.iter().any(violent)
+    }
+}
+
+/// Reads a trace of the drop-in.
+pub(crate) fn read_trace(path: &Path) -> io::Result<(Vec<Call>, Vec<ClientEvent>)> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        text => text?,
+    };
+    let (mut calls, mut events) = (Vec::new(), Vec::new());
+    for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        let time = line["time"].as_u64().unwrap_or(0);
+        let pid = line["pid"].as_u64().unwrap_or(0) as u32;
+        if let Some(name) = line["call"].as_str() {
+            calls.push(Call {
+                time,
+                took: line["took"].as_u64().unwrap_or(0),
+                pid,
+                object: line["object"].as_str().unwrap_or_default().to_owned(),
+                name: name.to_owned(),
+                arguments: line["arguments"].clone(),
+                status: HResult(line["result"]["status"].as_u64().unwrap_or(0) as u32),
+                result: line["result"].clone(),
+            });
+        } else if let Some(name) = line["event"].as_str() {
+            let (name, details) = (name.to_owned(), line["details"].clone());
+            events.push(ClientEvent { time, pid, name, details });
+        }
+    }
+    Ok((calls, events))
+}
+
+/// The timelines of all statements of a case that began at `start`.
+pub(crate) fn timelines(acts: &[Act], start: u64) -> Vec<Timeline> {
+    let name = acts.first().and_then(|act| act.devices.first()).cloned().unwrap_or_default();
+    let mut set = Timeline { device: None, name, events: Vec::new() };
+    let mut devices: Vec<Timeline> = Vec::new();
+    if let Some(act) = acts.first() {
+        let line = |(k, name): (usize, &String)| {
+            let (device, name) = (Some(k as u32), name.clone());
+            Timeline { device, name, events: Vec::new() }
+        };
+        devices.extend(act.devices.iter().enumerate().map(line));
+    }
+    for act in acts {
+        for entry in &act.entries {
+            let (device, event) = server_event(entry, start);
+            let line = device.and_then(|k| devices.get_mut(k as usize)).unwrap_or(&mut set);
+            line.events.extend(event);
+        }
+        let objects = device_objects(act);
+        for call in &act.calls {
+            let k = objects.iter().find(|(object, _)| *object == call.object).map(|(_, k)| *k);
+            let line = k.and_then(|k| devices.get_mut(k)).unwrap_or(&mut set);
+            line.events.push(call_event(call, start));
+        }
+        set.events.extend(act.events.iter().map(|event| TimedEvent {
+            at: event.time.saturating_sub(start),
+            took: None,
+            side: Side::Client,
+            process: Some(event.pid),
+            kind: EventKind::State,
+            name: event.name.clone(),
+            text: plain(&event.details),
+            guilty: false,
+        }));
+    }
+    let mut all: Vec<_> = std::iter::once(set).chain(devices).collect();
+    for line in &mut all {
+        line.events.sort_by_key(|event| event.at);
+    }
+    all
+}
+
+/// Which object of the trace is which device.
+fn device_objects(act: &Act) -> Vec<(String, usize)> {
+    let opened = act.calls_of("OpenDevice").filter_map(|call| {
+        let object = call.result["device"].as_str()?;
+        let name = call.arguments["name"].as_str()?;
+        let k = act.devices.iter().position(|device| device == name)?;
+        Some((object.to_owned(), k))
+    });
+    opened.collect()
+}
+
+fn call_event(call: &Call, start: u64) -> TimedEvent {
+    let status = call.status.name().map_or_else(|| call.status.to_string(), str::to_owned);
+    let mut text = status;
+    if let Some(code) = call.result["code"].as_str() {
+        text = format!("{text}: {code}");
+    }
+    if call.name == "CompleteCommand" {
+        let argument = |name: &str| call.arguments[name].to_string();
+        text = format!("code {}, {} bytes: {text}", argument("code"), argument("bytes"));
+    }
+    TimedEvent {
+        at: call.time.saturating_sub(call.took).saturating_sub(start),
+        took: Some(call.took),
+        side: Side::Client,
+        process: Some(call.pid),
+        kind: EventKind::Call,
+        name: call.name.clone(),
+        text,
+        guilty: false,
+    }
+}
+
+fn server_event(entry: &Entry, start: u64) -> (Option<u32>, Option<TimedEvent>) {
+    let at = entry.time.saturating_sub(start);
+    let event = |kind, name: &str, text: String| {
+        Some(TimedEvent {
+            at,
+            took: None,
+            side: Side::Server,
+            process: Some(entry.pid),
+            kind,
+            name: name.to_owned(),
+            text,
+            guilty: false,
+        })
+    };
+    use EventKind::{Command, Death, Fault, State};
+    match &entry.what {
+        What::Attached { asked, .. } => {
+            let text = format!("{} devices, features {:#x}", asked.device_count, asked.features);
+            (None, event(State, "Attached", text))
+        }
+        What::Configured { features, block_size, max_transfer_size } => {
+            let text = format!(
+                "features {features:#x}, blocks of {block_size}, transfers of {max_transfer_size}"
+            );
+            (None, event(State, "Configured", text))
+        }
+        What::Opened => (None, event(State, "Opened", String::new())),
+        // It is told with its answer, where it has one.
+        What::Sent { .. } => (None, None),
+        What::Completed { device, n, code, size, completion, bytes, position, took } => {
+            let name = CommandCode(*code).to_string();
+            let text = format!(
+                "#{n}, {size} bytes: {}, {bytes} bytes, position {position}",
+                CompletionCode(*completion)
+            );
+            let command = event(Command, &name, text).map(|event| TimedEvent {
+                at: at.saturating_sub(*took),
+                took: Some(*took),
+                ..event
+            });
+            (Some(*device), command)
+        }
+        What::Mismatch { device, n, at, expected, seen, .. } => {
+            let text = format!("#{n}, byte {at}: {seen:#04x} in place of {expected:#04x}");
+            (Some(*device), event(State, "Mismatch", text))
+        }
+        What::BehindEnd { device, n, bytes, .. } => {
+            (Some(*device), event(State, "Behind the end", format!("#{n}, {bytes} bytes")))
+        }
+        What::Trampled { device, n, offset } => {
+            (Some(*device), event(State, "Trampled", format!("#{n}, offset {offset}")))
+        }
+        What::Stream { device, bytes } => {
+            (Some(*device), event(State, "Stream", format!("{bytes} bytes")))
+        }
+        What::Action { name } => (None, event(Fault, name, String::new())),
+        What::Aborted { cause } => (None, event(State, "Aborted", cause.clone())),
+        What::Closed { device } => (Some(*device), event(State, "Closed", String::new())),
+        What::Stopped { why } => (None, event(State, "Stopped", why.clone())),
+        What::Finished => (None, event(State, "Finished", String::new())),
+        What::Failed { why } => (None, event(Death, "Failed", why.clone())),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    let Some(fields) = value.as_object() else { return value.to_string() };
+    let field = |(name, value): (&String, &Value)| match value.as_str() {
+        Some(text) => format!("{name} {text}"),
+        None => format!("{name} {value}"),
+    };
+    fields.iter().map(field).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads a server's record.
+pub(crate) fn read_record(path: &Path) -> io::Result<Vec<Entry>> {
+    record::read(path)
+}

@@ -1,0 +1,506 @@
+//! One call of an implementation of the interface in one state, in a process of its own.
+//!
+//! The loaded drop-in is the client half; the server half is ours, in the same process, and takes
+//! the set to the state first.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use sqlvdi::caller::{self, BufferError, CallError, CallerDevice, CallerSet, DropIn};
+use vdi_device::{Environment, Request, ServerDevice, ServerSet};
+use vdi_protocol::{
+    ClientCall, CommandCode, CompletionCode, Direction, HResult, ServerConfig, State, VdConfig,
+};
+
+use super::case::{Cell, Trial};
+use super::catalogue;
+use super::trial::TrialError;
+use crate::process::ProcessGroup;
+
+/// Bytes of the buffers.
+const SIZE: u32 = 64 * 1024;
+
+/// The set's name, which is the first device's.
+const SET: &[u8] = b"probe";
+
+/// The second device's name.
+const SECOND: &[u8] = b"probe1";
+
+/// How long the halves wait for each other.
+const WAIT: Option<Duration> = Some(Duration::from_secs(20));
+
+/// What a probe brought to light.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// The status that the call returned.
+    Status(HResult),
+    /// A signal ended the process.
+    Crash(i32),
+    /// The call did not return.
+    Hang,
+}
+
+/// Runs a probe's process.
+pub(crate) fn run(
+    vdisim: &Path,
+    drop_in: &Path,
+    id: &str,
+    namespace: &str,
+    folder: &Path,
+    stall: Duration,
+) -> Result<Seen, TrialError> {
+    let answer = folder.join("answer");
+    let mut command = Command::new(vdisim);
+    command
+        .args(["probe", id])
+        .arg(&answer)
+        .env("VDISIM_NAMESPACE", namespace)
+        .env("VDISIM_SQLVDI", drop_in)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(folder.join("said"))?);
+    let mut group = ProcessGroup::spawn(&mut command)?;
+    let Some(status) = group.wait_within(stall)? else { return Ok(Seen::Hang) };
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return Ok(Seen::Crash(signal));
+    }
+    let said = std::fs::read_to_string(folder.join("said")).unwrap_or_default();
+    let text = std::fs::read_to_string(&answer)
+        .map_err(|_| TrialError::Bug(format!("the probe {id}: {status}; {said}")))?;
+    let status = text.trim().parse().map_err(|_| TrialError::Bug(format!("probe {id}: {text}")))?;
+    Ok(Seen::Status(HResult(status)))
+}
+
+/// What a probe's process does: the status of the case's call goes to `answer`.
+pub(crate) fn probe(id: &str, answer: &Path) -> Result<(), TrialError> {
+    let cases = catalogue::all();
+    let cell = cases.iter().find(|case| case.id == id).and_then(|case| match case.trial {
+        Trial::Cell(cell) => Some(cell),
+        _ => None,
+    });
+    let cell = cell.ok_or_else(|| TrialError::Bug(format!("there is no probe '{id}'")))?;
+    let bug = |error: &dyn std::fmt::Display| TrialError::Bug(error.to_string());
+    let path = caller::locate(None).map_err(|error| bug(&error))?;
+    let drop_in = DropIn::load(&path).map_err(|error| bug(&error))?;
+    let environment = Environment::from_process().map_err(|error| bug(&error))?;
+    let status = Bench::new(&drop_in, environment)
+        .call(&cell)
+        .map_err(|why| TrialError::Bug(format!("{id}: {why}")))?;
+    std::fs::write(answer, status.0.to_string())?;
+    Ok(())
+}
+
+/// Why a state could not be reached, in words.
+type Reached<T = ()> = Result<T, String>;
+
+fn word(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Both halves of one set.
+struct Bench {
+    drop_in: DropIn,
+    environment: Environment,
+    set: CallerSet,
+    server: Option<ServerSet>,
+    servers: Vec<ServerDevice>,
+    device: Option<CallerDevice>,
+    agent: Option<JoinHandle<()>>,
+    devices: u32,
+}
+
+impl Bench {
+    fn new(drop_in: &DropIn, environment: Environment) -> Bench {
+        Bench {
+            drop_in: drop_in.clone(),
+            environment,
+            set: CallerSet::new(drop_in),
+            server: None,
+            servers: Vec::new(),
+            device: None,
+            agent: None,
+            devices: 1,
+        }
+    }
+
+    fn config(&self) -> VdConfig {
+        VdConfig { device_count: self.devices, ..VdConfig::default() }
+    }
+
+    fn create(&self) -> Reached {
+        self.set.create(SET, &self.config()).map_err(word)
+    }
+
+    fn attach(&mut self) -> Reached<ServerSet> {
+        let server = ServerSet::wait_open(&self.environment, Some(SET), WAIT).map_err(word)?;
+        self.server = Some(server.clone());
+        Ok(server)
+    }
+
+    fn configure(&mut self) -> Reached {
+        let server = self.attach()?;
+        let asked = server.get_configuration().map_err(word)?;
+        let config = ServerConfig {
+            features: asked.features().answer(Direction::Backup, true),
+            block_size: 512,
+            alignment: 0,
+            max_transfer_size: SIZE,
+            time_out: 60_000,
+        };
+        server.begin_configuration(&config).map_err(word)?;
+        server.request_buffers(SIZE, 0, 4).map_err(word)?;
+        server.end_configuration().map_err(word)?;
+        self.set.get_configuration(WAIT).map_err(word)?;
+        Ok(())
+    }
+
+    fn activate(&mut self) -> Reached {
+        let server = self.server.clone().ok_or("no server")?;
+        for name in [SET, SECOND].into_iter().take(self.devices as usize) {
+            self.servers.push(server.open_device(name).map_err(word)?);
+        }
+        self.device = Some(self.set.open_device(SET).map_err(word)?);
+        // How it ends says nothing that the calls do not say.
+        self.agent = Some(thread::spawn(move || drop(server.execute_completion_agent())));
+        Ok(())
+    }
+
+    fn terminate(&mut self) -> Reached {
+        for device in &self.servers {
+            device.close_device().map_err(word)?;
+        }
+        match self.device.as_ref().ok_or("no device")?.get_command(WAIT) {
+            Err(error) if error.status == HResult::VD_E_CLOSE => Ok(()),
+            other => Err(format!("GetCommand at the end: {other:?}")),
+        }
+    }
+
+    /// Takes the client's view of the set to a state, from none.
+    fn reach(&mut self, state: State) -> Reached {
+        if state == State::DoesNotExist {
+            return Ok(());
+        }
+        self.create()?;
+        if matches!(state, State::Configurable | State::Connected) {
+            return Ok(());
+        }
+        self.configure()?;
+        if state == State::Initializing {
+            return Ok(());
+        }
+        self.activate()?;
+        match state {
+            State::Active => Ok(()),
+            State::NormallyTerminated => self.terminate(),
+            _ => self.set.signal_abort().map_err(word),
+        }
+    }
+
+    /// Uses the object once and closes it, so that a device of it is left over.
+    fn use_up(&mut self) -> Reached {
+        self.reach(State::NormallyTerminated)?;
+        self.set.close().map_err(word)?;
+        self.leave_server();
+        Ok(())
+    }
+
+    fn leave_server(&mut self) {
+        self.servers.clear();
+        if let Some(agent) = self.agent.take() {
+            let _ = agent.join();
+        }
+        if let Some(server) = self.server.take() {
+            let _ = server.close();
+        }
+    }
+
+    /// Sends a Write that the client fetches.
+    fn command(&self) -> Reached<caller::Command> {
+        let server = self.server.as_ref().ok_or("no server")?;
+        let buffer = server.allocate_buffer(SIZE, 0).map_err(word)?;
+        let request = Request {
+            code: CommandCode::WRITE,
+            size: SIZE,
+            position: 0,
+            buffer: Some(buffer),
+            context: 0,
+            routine: std::sync::Arc::new(drop),
+        };
+        self.servers.first().ok_or("no device")?.send_command(request).map_err(word)?;
+        self.device.as_ref().ok_or("no device")?.get_command(WAIT).map_err(word)
+    }
+
+    /// Makes the case's call; the status it returned.
+    fn call(&mut self, cell: &Cell) -> Reached<HResult> {
+        let variant = cell.variant;
+        match cell.call {
+            ClientCall::GetCommand => self.get_command(cell.state, variant),
+            ClientCall::CompleteCommand => self.complete_command(cell.state),
+            ClientCall::GetBufferHandle => self.get_buffer_handle(),
+            ClientCall::MapBufferHandle => self.map_buffer_handle(cell.state, variant),
+            ClientCall::OpenDevice => self.open_device(cell.state, variant),
+            ClientCall::OpenInSecondary => self.open_in_secondary(cell.state, variant),
+            ClientCall::Create => self.create_again(cell.state, variant),
+            ClientCall::GetConfiguration => self.get_configuration(cell.state, variant),
+            ClientCall::SignalAbort => {
+                self.reach(cell.state)?;
+                Ok(status(self.set.signal_abort()))
+            }
+            ClientCall::Close => {
+                self.reach(cell.state)?;
+                Ok(status(self.set.close()))
+            }
+        }
+    }
+
+    fn create_again(&mut self, state: State, variant: &str) -> Reached<HResult> {
+        let mut config = self.config();
+        match variant {
+            "no-devices" => config.device_count = 0,
+            "65-devices" => config.device_count = 65,
+            "64-devices" => config.device_count = 64,
+            "odd-alignment" => config.alignment = 1000,
+            "huge-prefix" => config.prefix_zone_size = u32::MAX,
+            "name-taken" => {
+                self.create()?;
+                return Ok(status(CallerSet::new(&self.drop_in).create(SET, &config)));
+            }
+            "after-close" => {
+                self.use_up()?;
+                return Ok(status(self.set.create(SET, &config)));
+            }
+            "backslash" => return Ok(status(self.set.create(b"a\\b", &config))),
+            "empty-name" => return Ok(status(self.set.create(b"", &config))),
+            "braces" => {
+                let name = b"{AA4B3232-1881-4F09-9DBA-0983D553BF46}";
+                return Ok(status(self.set.create(name, &config)));
+            }
+            _ => self.reach(state)?,
+        }
+        Ok(status(self.set.create(SET, &config)))
+    }
+
+    fn get_configuration(&mut self, state: State, variant: &str) -> Reached<HResult> {
+        match variant {
+            "timed-out" => {
+                self.create()?;
+                Ok(status(self.set.get_configuration(Some(Duration::from_millis(20)))))
+            }
+            "polls" => {
+                self.create()?;
+                Ok(status(self.set.get_configuration(Some(Duration::ZERO))))
+            }
+            "aborted-meanwhile" => {
+                self.create()?;
+                let server = self.attach()?;
+                let aborting = thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(30));
+                    server.signal_abort();
+                });
+                let returned = status(self.set.get_configuration(WAIT));
+                let _ = aborting.join();
+                Ok(returned)
+            }
+            _ if state == State::Configurable => {
+                self.create()?;
+                self.configure()?;
+                Ok(HResult::NOERROR)
+            }
+            _ => {
+                self.reach(state)?;
+                Ok(status(self.set.get_configuration(WAIT)))
+            }
+        }
+    }
+
+    fn open_device(&mut self, state: State, variant: &str) -> Reached<HResult> {
+        let open = |set: &CallerSet, name| status(set.open_device(name).map(drop));
+        match variant {
+            "unknown-name" => {
+                self.reach(State::Initializing)?;
+                // A name becomes the set's when the server opens it.
+                let server = self.server.clone().ok_or("no server")?;
+                self.servers.push(server.open_device(SET).map_err(word)?);
+                Ok(open(&self.set, b"nobody"))
+            }
+            "already-open" => {
+                self.devices = 2;
+                self.reach(State::Active)?;
+                Ok(open(&self.set, SET))
+            }
+            "all-open" => {
+                self.reach(State::Active)?;
+                Ok(open(&self.set, SET))
+            }
+            "second-device" => {
+                self.devices = 2;
+                self.reach(State::Active)?;
+                Ok(open(&self.set, SECOND))
+            }
+            _ => {
+                self.reach(state)?;
+                Ok(open(&self.set, SET))
+            }
+        }
+    }
+
+    fn get_command(&mut self, state: State, variant: &str) -> Reached<HResult> {
+        match (variant, state) {
+            ("", State::DoesNotExist) => self.use_up()?,
+            ("", State::Configurable | State::Initializing) => {
+                self.use_up()?;
+                self.set.create(SET, &self.config()).map_err(word)?;
+                if state == State::Initializing {
+                    self.configure()?;
+                }
+            }
+            ("", State::Active) => {
+                self.reach(state)?;
+                return Ok(status(self.command().map(drop).map_err(|_| CallError {
+                    call: "GetCommand",
+                    status: HResult::VD_E_UNEXPECTED,
+                })));
+            }
+            ("closed", _) => {
+                self.reach(State::Active)?;
+                for device in &self.servers {
+                    device.close_device().map_err(word)?;
+                }
+            }
+            ("one-of-two-closed", _) => {
+                self.devices = 2;
+                self.reach(State::Active)?;
+                self.servers[0].close_device().map_err(word)?;
+            }
+            ("aborted-by-server", _) => {
+                self.reach(State::Active)?;
+                self.server.as_ref().ok_or("no server")?.signal_abort();
+            }
+            ("aborted-meanwhile", _) => {
+                self.reach(State::Active)?;
+                let set = self.set.clone();
+                let aborting = thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(30));
+                    let _ = set.signal_abort();
+                });
+                let returned = self.next_command(WAIT)?;
+                let _ = aborting.join();
+                return Ok(returned);
+            }
+            ("timed-out", _) => {
+                self.reach(State::Active)?;
+                return self.next_command(Some(Duration::from_millis(20)));
+            }
+            ("polls", _) => {
+                self.reach(State::Active)?;
+                return self.next_command(Some(Duration::ZERO));
+            }
+            _ => self.reach(state)?,
+        }
+        self.next_command(WAIT)
+    }
+
+    fn next_command(&self, wait: Option<Duration>) -> Reached<HResult> {
+        Ok(status(self.device.as_ref().ok_or("no device")?.get_command(wait).map(drop)))
+    }
+
+    fn complete_command(&mut self, state: State) -> Reached<HResult> {
+        self.reach(State::Active)?;
+        let command = self.command()?;
+        match state {
+            State::Active => {}
+            State::NormallyTerminated => self.terminate()?,
+            State::Abort => self.set.signal_abort().map_err(word)?,
+            _ => {
+                // The set is closed under the command, and perhaps made anew.
+                let _ = self.set.close();
+                self.leave_server();
+                if state != State::DoesNotExist {
+                    self.create()?;
+                }
+                if state == State::Initializing {
+                    self.configure()?;
+                }
+            }
+        }
+        Ok(status(command.complete(CompletionCode::ERROR_SUCCESS, u64::from(SIZE), 0)))
+    }
+
+    fn get_buffer_handle(&mut self) -> Reached<HResult> {
+        self.reach(State::Active)?;
+        Ok(status(self.command()?.buffer_handle().map(drop)))
+    }
+
+    fn map_buffer_handle(&mut self, state: State, variant: &str) -> Reached<HResult> {
+        let map = |set: &CallerSet, handle| match set.map_buffer_handle(handle, SIZE) {
+            Ok(_) => Ok(HResult::NOERROR),
+            Err(BufferError::Call(error)) => Ok(error.status),
+            Err(error) => Err(error.to_string()),
+        };
+        self.reach(if variant.is_empty() { state } else { State::Active })?;
+        match variant {
+            "zero" => map(&self.set, 0),
+            "all-ones" => map(&self.set, u32::MAX),
+            "made-up" => {
+                let handle = self.command()?.buffer_handle().map_err(word)?;
+                map(&self.set, handle ^ 0x0000_5A00)
+            }
+            "own" => {
+                let command = self.command()?;
+                map(&self.set, command.buffer_handle().map_err(word)?)
+            }
+            "secondary" => {
+                let handle = self.command()?.buffer_handle().map_err(word)?;
+                let secondary = CallerSet::new(&self.drop_in);
+                secondary.open_in_secondary(SET).map_err(word)?;
+                map(&secondary, handle)
+            }
+            _ => map(&self.set, 1),
+        }
+    }
+
+    fn open_in_secondary(&mut self, state: State, variant: &str) -> Reached<HResult> {
+        let join = |set: &CallerSet, name| status(set.open_in_secondary(name));
+        let secondary = CallerSet::new(&self.drop_in);
+        match variant {
+            "no-such-set" => Ok(join(&secondary, b"nobody")),
+            "other-case" => {
+                self.reach(State::Initializing)?;
+                Ok(join(&secondary, b"PROBE"))
+            }
+            "already-in-set" => {
+                self.reach(State::Initializing)?;
+                secondary.open_in_secondary(SET).map_err(word)?;
+                Ok(join(&secondary, SET))
+            }
+            "primary" => {
+                self.reach(State::Initializing)?;
+                Ok(join(&self.set, SET))
+            }
+            _ => {
+                self.reach(state)?;
+                Ok(join(&secondary, SET))
+            }
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Some(server) = &self.server {
+            server.signal_abort();
+        }
+        let _ = self.set.close();
+        self.leave_server();
+    }
+}
+
+fn status<T>(result: Result<T, CallError>) -> HResult {
+    match result {
+        Ok(_) => HResult::NOERROR,
+        Err(error) => error.status,
+    }
+}

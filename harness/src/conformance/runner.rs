@@ -1,0 +1,412 @@
+//! Runs cases: several at once, each in a namespace and a folder of its own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::capabilities::Capabilities;
+use super::case::{Case, ClientTrial, Trial};
+use super::expectation::Expectations;
+use super::judge::{Finding, judge};
+use super::observation::{Act, Ended, timelines};
+use super::probe;
+use super::record::now;
+use super::results::{CaseResult, Level, Partition, RunKind, RunResults, VERSION, Verdict};
+use super::subject::{Brief, Subject};
+use super::trial::{Stage, Statement, TrialError, namespace};
+use crate::exit::Failure;
+use crate::selftest;
+
+/// What is run, and how.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Who is tested.
+    pub subject: Subject,
+    /// What the client is called in reports.
+    pub label: String,
+    /// Its command line as given.
+    pub command: Option<String>,
+    /// This program.
+    pub vdisim: PathBuf,
+    /// The drop-in.
+    pub drop_in: PathBuf,
+    /// What the client supports.
+    pub capabilities: Capabilities,
+    /// Known failures.
+    pub expectations: Expectations,
+    /// What the bytes are made from.
+    pub seed: u64,
+    /// How long nothing may happen.
+    pub stall: Duration,
+    /// Cases at a time.
+    pub jobs: usize,
+    /// How often each case is run.
+    pub repeat: u32,
+    /// Whether to stop at the first failure.
+    pub fail_fast: bool,
+    /// Whether a failed `should` fails the run.
+    pub strict: bool,
+    /// Which part of the cases.
+    pub partition: Option<Partition>,
+    /// More of the command line that reproduces a case.
+    pub reproduce: String,
+}
+
+/// Hears of each result.
+pub trait Listener: Sync {
+    /// A case begins.
+    fn begins(&self, id: &str);
+    /// A case has ended.
+    fn ended(&self, result: &CaseResult);
+}
+
+impl Run {
+    /// Runs the cases; ends early when `interrupted` is set.
+    ///
+    /// # Errors
+    /// The client could not be started, or there is no room for temporary files.
+    pub fn execute(
+        &self,
+        cases: &[&Case],
+        listener: &dyn Listener,
+        interrupted: &AtomicBool,
+    ) -> Result<RunResults, Failure> {
+        let (started, begin) = (now(), Instant::now());
+        let work: Vec<(usize, &Case, u32)> = (1..=self.repeat.max(1))
+            .flat_map(|repetition| cases.iter().map(move |case| (*case, repetition)))
+            .enumerate()
+            .map(|(i, (case, repetition))| (i, case, repetition))
+            .collect();
+        let next = AtomicUsize::new(0);
+        let stop = AtomicBool::new(false);
+        let (done, failure) = (Mutex::new(Vec::new()), Mutex::new(None));
+        thread::scope(|scope| {
+            for _ in 0..self.jobs.clamp(1, work.len().max(1)) {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) && !interrupted.load(Ordering::Relaxed) {
+                        let taken = next.fetch_add(1, Ordering::Relaxed);
+                        let Some((i, case, repetition)) = work.get(taken) else { return };
+                        listener.begins(&case.id);
+                        match self.case(case, *i, *repetition, interrupted) {
+                            Ok(result) => {
+                                listener.ended(&result);
+                                if self.fail_fast && result.verdict.is_broken() {
+                                    stop.store(true, Ordering::Relaxed);
+                                }
+                                lock(&done).push((*i, result));
+                            }
+                            // Whoever interrupts knows it.
+                            Err(TrialError::Interrupted) => return,
+                            Err(error) => {
+                                stop.store(true, Ordering::Relaxed);
+                                lock(&failure).get_or_insert(error);
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(TrialError::NotStarted { program, error }) => {
+                return Err(Failure::NotStarted { program, error });
+            }
+            Some(error) => return Err(Failure::Environment(error.to_string())),
+            None => {}
+        }
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_by_key(|(i, _)| *i);
+        Ok(RunResults {
+            version: VERSION,
+            kind: match self.subject {
+                Subject::Command(_) => RunKind::Conformance,
+                Subject::Reference(_) => RunKind::SelfTest,
+            },
+            client: self.label.clone(),
+            command: self.command.clone(),
+            vdisim: env!("CARGO_PKG_VERSION").to_owned(),
+            catalogue: super::catalogue::VERSION,
+            seed: self.seed,
+            strict: self.strict,
+            partition: self.partition,
+            interrupted: interrupted.load(Ordering::Relaxed),
+            started,
+            seconds: begin.elapsed().as_secs_f64(),
+            environment: machine(&self.drop_in),
+            cases: done.into_iter().map(|(_, result)| result).collect(),
+        })
+    }
+
+    fn case(
+        &self,
+        case: &Case,
+        number: usize,
+        repetition: u32,
+        interrupted: &AtomicBool,
+    ) -> Result<CaseResult, TrialError> {
+        let (started, begin) = (now(), Instant::now());
+        let mut result = CaseResult {
+            id: case.id.clone(),
+            level: case.level,
+            rule: case.rule.clone(),
+            source: case.source.to_string(),
+            capabilities: case.needs.iter().map(ToString::to_string).collect(),
+            verdict: Verdict::Pass,
+            signal: None,
+            reason: None,
+            expected: None,
+            seen: None,
+            evidence: Vec::new(),
+            hint: None,
+            reproduce: format!("vdisim test {} --seed {}{}", case.id, self.seed, self.reproduce),
+            started,
+            seconds: 0.0,
+            repetition,
+            timelines: Vec::new(),
+        };
+        if let Some(need) = case.needs.iter().find(|need| !self.capabilities.has(**need)) {
+            result.verdict = Verdict::NotApplicable;
+            result.reason = Some(format!("the client does not declare '{need}'"));
+            return Ok(result);
+        }
+        let tried = match &case.trial {
+            Trial::Client(trial) => self.client(case, trial, number, interrupted, &mut result),
+            Trial::Cell(cell) => self.cell(cell, number, &mut result),
+            Trial::RoundTrip(mode) => self.round_trip(mode, &mut result),
+        };
+        match tried {
+            Ok(()) => {}
+            Err(TrialError::Bug(why)) => {
+                result.verdict = Verdict::Error;
+                result.reason = Some(why);
+            }
+            Err(error) => return Err(error),
+        }
+        if result.verdict.is_broken() && !case.hint.is_empty() {
+            result.hint = Some(case.hint.to_owned());
+        }
+        self.expect(&mut result);
+        result.seconds = begin.elapsed().as_secs_f64();
+        Ok(result)
+    }
+
+    /// Turns the verdict of a case that is known to fail.
+    fn expect(&self, result: &mut CaseResult) {
+        let Some(expectation) = self.expectations.of(&result.id) else { return };
+        result.verdict = match result.verdict {
+            verdict if verdict.is_broken() => Verdict::ExpectedFailure,
+            Verdict::Pass => Verdict::UnexpectedPass,
+            other => return result.verdict = other,
+        };
+        result.reason = Some(expectation.to_reason());
+    }
+
+    fn client(
+        &self,
+        case: &Case,
+        trial: &ClientTrial,
+        number: usize,
+        interrupted: &AtomicBool,
+        result: &mut CaseResult,
+    ) -> Result<(), TrialError> {
+        if trial.syscalls && !can_watch_syscalls() {
+            result.verdict = Verdict::Skip;
+            result.reason = Some("no strace".to_owned());
+            return Ok(());
+        }
+        self.attempt(case, trial, number, None, interrupted, result)?;
+        if case.level == Level::Disputed && result.verdict.is_broken() {
+            // What the client's time-outs mean is not agreed upon; under one of the readings it
+            // may be right.
+            let mut again = result.clone();
+            (again.verdict, again.signal, again.expected, again.seen) =
+                (Verdict::Pass, None, None, None);
+            self.attempt(case, trial, number, Some("s"), interrupted, &mut again)?;
+            let how = again.verdict;
+            result.evidence.push(format!("with time-outs read as seconds: {how}"));
+        }
+        Ok(())
+    }
+
+    fn attempt(
+        &self,
+        case: &Case,
+        trial: &ClientTrial,
+        number: usize,
+        unit: Option<&'static str>,
+        interrupted: &AtomicBool,
+        result: &mut CaseResult,
+    ) -> Result<(), TrialError> {
+        let folder = tempfile::tempdir()?;
+        let stage = Stage {
+            vdisim: &self.vdisim,
+            drop_in: &self.drop_in,
+            subject: &self.subject,
+            seed: self.seed,
+            stall: self.stall + self.capabilities.flush_hold,
+            start: self.stall + self.capabilities.start_time,
+            interrupted,
+        };
+        let namespace = namespace(number);
+        let first = trial.set.unwrap_or("vdisim-set").to_owned();
+        let devices: Vec<_> = (0..trial.devices)
+            .map(|k| if k == 0 { first.clone() } else { format!("{first}{k}") })
+            .collect();
+        let files: Vec<_> =
+            (0..trial.devices).map(|k| folder.path().join(format!("device{k}.bak"))).collect();
+        let mut acts: Vec<Act> = Vec::new();
+        for (k, script) in trial.acts.iter().enumerate() {
+            let brief = Brief {
+                operation: script.operation,
+                devices: devices.clone(),
+                files: files.clone(),
+                needs: case.needs.clone(),
+            };
+            let (file_limit, syscalls) = (trial.file_limit, trial.syscalls);
+            let statement = Statement { script, brief, file_limit, syscalls, unit };
+            let act = stage.act(&statement, &namespace, folder.path(), k)?;
+            let over =
+                matches!(act.ended, Ended::Signal(_) | Ended::Hung(_)) || act.attached().is_none();
+            acts.push(act);
+            if over {
+                break;
+            }
+        }
+        verdict(&acts, trial, result);
+        if result.verdict != Verdict::Pass {
+            result.timelines = timelines(&acts, result.started);
+            result.evidence.extend(acts.iter().filter_map(said));
+        }
+        Ok(())
+    }
+
+    fn cell(
+        &self,
+        cell: &super::case::Cell,
+        number: usize,
+        result: &mut CaseResult,
+    ) -> Result<(), TrialError> {
+        if matches!(self.subject, Subject::Command(_)) {
+            result.verdict = Verdict::NotApplicable;
+            result.reason = Some("it judges an implementation of the interface".to_owned());
+            return Ok(());
+        }
+        let folder = tempfile::tempdir()?;
+        let seen = probe::run(
+            &self.vdisim,
+            &self.drop_in,
+            &result.id,
+            &namespace(number),
+            folder.path(),
+            self.stall,
+        )?;
+        match seen {
+            probe::Seen::Status(status) if status == cell.result => {}
+            probe::Seen::Status(status) => fail(
+                result,
+                Verdict::Fail,
+                format!("{:?} returns {}", cell.call, named(cell.result)),
+                format!("it returned {}", named(status)),
+            ),
+            probe::Seen::Crash(signal) => {
+                result.signal = Some(signal);
+                let expected = format!("{:?} returns {}", cell.call, named(cell.result));
+                fail(result, Verdict::Crash, expected, format!("signal {signal}"));
+            }
+            probe::Seen::Hang => {
+                let expected = format!("{:?} returns {}", cell.call, named(cell.result));
+                fail(result, Verdict::Hang, expected, "it never returned".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn round_trip(&self, mode: &selftest::Mode, result: &mut CaseResult) -> Result<(), TrialError> {
+        if matches!(self.subject, Subject::Command(_)) {
+            result.verdict = Verdict::NotApplicable;
+            result.reason = Some("it is a self-test of vdisim".to_owned());
+            return Ok(());
+        }
+        let test = selftest::SelfTest {
+            vdisim: self.vdisim.clone(),
+            drop_in: self.drop_in.clone(),
+            seed: self.seed,
+            limit: self.stall.max(Duration::from_secs(60)),
+        };
+        let outcome = test.run(mode)?;
+        let why = outcome.why.unwrap_or_default();
+        let expected = "every byte comes back and nothing is left".to_owned();
+        match outcome.verdict {
+            selftest::Verdict::Pass => {}
+            selftest::Verdict::Fail => fail(result, Verdict::Fail, expected, why),
+            selftest::Verdict::Hang => fail(result, Verdict::Hang, expected, why),
+        }
+        Ok(())
+    }
+}
+
+fn named(status: vdi_protocol::HResult) -> String {
+    status.name().map_or_else(|| status.to_string(), str::to_owned)
+}
+
+fn fail(result: &mut CaseResult, verdict: Verdict, expected: String, seen: String) {
+    result.verdict = verdict;
+    result.expected = Some(expected);
+    result.seen = Some(seen);
+}
+
+/// The verdict over a client's statements.
+fn verdict(acts: &[Act], trial: &ClientTrial, result: &mut CaseResult) {
+    let expected = "the client serves the statement and ends".to_owned();
+    match acts.last().map(|act| &act.ended) {
+        Some(Ended::Hung(why)) => fail(result, Verdict::Hang, expected, why.clone()),
+        Some(Ended::Signal(signal)) => {
+            result.signal = Some(*signal);
+            fail(result, Verdict::Crash, expected, format!("signal {signal} ended the client"));
+        }
+        _ => {
+            if let Err(Finding { expected, seen }) = judge(acts, &trial.checks) {
+                fail(result, Verdict::Fail, expected, seen);
+            } else if trial.syscalls && acts.iter().all(|act| act.synced.is_none()) {
+                result.verdict = Verdict::Skip;
+                result.reason = Some("strace saw nothing".to_owned());
+            }
+        }
+    }
+}
+
+fn said(act: &Act) -> Option<String> {
+    let said = act.said.trim();
+    let what = act.script.operation.name();
+    (!said.is_empty()).then(|| format!("the client said in the {what}: {said}"))
+}
+
+fn can_watch_syscalls() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    cfg!(target_os = "linux")
+        && std::env::split_paths(&path).any(|folder| folder.join("strace").is_file())
+}
+
+/// Facts on the machine.
+fn machine(drop_in: &Path) -> BTreeMap<String, String> {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let backend = vdi_device::Environment::from_process()
+        .map(|environment| environment.backend.to_string())
+        .unwrap_or_default();
+    let facts = [
+        ("os", std::env::consts::OS.to_owned()),
+        ("architecture", std::env::consts::ARCH.to_owned()),
+        ("kernel", kernel.trim().to_owned()),
+        ("cpus", cpus.to_string()),
+        ("backend", backend),
+        ("drop-in", drop_in.display().to_string()),
+    ];
+    facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,174 @@
+//! What the server half does in a case, as data: it travels to the process that plays it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use vdi_protocol::Direction;
+
+/// BACKUP or RESTORE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Operation {
+    /// The client stores.
+    Backup,
+    /// The client returns.
+    Restore,
+}
+
+impl Operation {
+    /// `backup` or `restore`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Operation::Backup => "backup",
+            Operation::Restore => "restore",
+        }
+    }
+
+    pub(crate) fn direction(self) -> Direction {
+        match self {
+            Operation::Backup => Direction::Backup,
+            Operation::Restore => Direction::Restore,
+        }
+    }
+}
+
+/// One statement as the server half plays it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Script {
+    /// Its direction.
+    pub(crate) operation: Operation,
+    /// Bytes of a block.
+    pub(crate) block_size: u32,
+    /// Bytes of the largest transfer.
+    pub(crate) max_transfer_size: u32,
+    /// Transfers of a device under way at most.
+    pub(crate) depth: u32,
+    /// Whether VDC_Complete is granted to who asks for it.
+    pub(crate) offers_complete: bool,
+    /// Bytes of each device's stream.
+    pub(crate) length: u64,
+    /// What the streams look like.
+    pub(crate) content: Content,
+    /// In order; what is left open at the end is closed.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// The bytes of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Content {
+    /// Made from the seed.
+    Seeded,
+    /// One value throughout.
+    Byte(u8),
+}
+
+/// Something to send without waiting for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Item {
+    /// The next bytes of the stream.
+    Write(u32),
+    /// A Read of so many bytes.
+    Read(u32),
+    /// A command without data: its code, size and position.
+    Command(u32, u32, u64),
+}
+
+/// What the server half does next, on every device of the set unless it says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Step {
+    /// Wait for the client's set and open it.
+    Attach,
+    /// BeginConfiguration, RequestBuffers and EndConfiguration.
+    Configure,
+    /// Open every device.
+    Open,
+    /// Write the next `bytes` of each stream in transfers of at most `size`.
+    Write {
+        /// How many bytes.
+        bytes: u64,
+        /// Of one transfer.
+        size: u32,
+    },
+    /// Write one piece at a place of the medium, of a disk-like device.
+    WriteAt {
+        /// The place, also in the stream.
+        position: u64,
+        /// How many bytes.
+        size: u32,
+    },
+    /// Read the next `bytes` of each stream in transfers of at most `size`.
+    Read {
+        /// How many bytes.
+        bytes: u64,
+        /// Of one transfer.
+        size: u32,
+    },
+    /// Read in transfers of this size until the client says that there is no more.
+    ReadToEnd {
+        /// Of one transfer.
+        size: u32,
+    },
+    /// Read one piece from a place of the medium, of a disk-like device.
+    ReadAt {
+        /// The place, also in the stream.
+        position: u64,
+        /// How many bytes.
+        size: u32,
+    },
+    /// One Read at the end, of which nothing is expected.
+    ReadBehindEnd {
+        /// Its size.
+        size: u32,
+    },
+    /// Send these at once and wait for none of them.
+    Send(Vec<Item>),
+    /// Wait for everything that was sent.
+    Await,
+    /// One command; whatever the answer, go on.
+    Command {
+        /// Its code.
+        code: u32,
+        /// Its size field.
+        size: u32,
+        /// Its position field.
+        position: u64,
+    },
+    /// SetPosition to what the last GetPosition of the device answered.
+    SetToLastPosition,
+    /// From here on the stream is at this place.
+    StreamAt(u64),
+    /// ClearError on the devices that are in the IO-ERROR state.
+    ClearError,
+    /// Flush; a refusal ends the script.
+    Flush,
+    /// Complete, if it was negotiated; a refusal ends the script.
+    Complete,
+    /// More buffers, in an area of their own, used from here on.
+    MoreBuffers,
+    /// Do nothing for so many milliseconds.
+    Pause(u64),
+    /// SignalAbort.
+    Abort,
+    /// The server's process kills itself.
+    Die,
+    /// The server kills the client.
+    KillClient,
+    /// Close every device.
+    Close,
+}
+
+/// What the process that plays a script has to know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) script: Script,
+    /// The names of the devices, the first being the set's.
+    pub(crate) devices: Vec<String>,
+    pub(crate) seed: u64,
+    /// Milliseconds that the client has to create its set.
+    pub(crate) wait: u64,
+    /// Where the record goes.
+    pub(crate) record: PathBuf,
+}

@@ -1,0 +1,312 @@
+//! Runs one statement of a case: the server half in a process of its own, the client beside it, both
+//! watched, and everything gone afterwards.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use vdi_device::{Environment, Namespace};
+use vdi_region::{list_objects, remove_leftover};
+
+use super::observation::{Act, Ended, read_record, read_trace};
+use super::record::What;
+use super::script::{Order, Script, Step};
+use super::subject::{Brief, Subject};
+use crate::launch::Launch;
+use crate::process::ProcessGroup;
+
+/// How often the watcher looks at the processes.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// How often it looks whether anything moves.
+const PULSE: Duration = Duration::from_millis(100);
+
+/// Most that a client may say.
+const MOST_OUTPUT: u64 = 16 << 20;
+
+/// What is said of a client's last words.
+const LAST_WORDS: usize = 2000;
+
+/// What every trial shares.
+#[derive(Clone, Debug)]
+pub(crate) struct Stage<'r> {
+    pub(crate) vdisim: &'r Path,
+    pub(crate) drop_in: &'r Path,
+    pub(crate) subject: &'r Subject,
+    pub(crate) seed: u64,
+    /// How long nothing may happen.
+    pub(crate) stall: Duration,
+    /// How long the client may take to create its set.
+    pub(crate) start: Duration,
+    /// Set when the run is to end.
+    pub(crate) interrupted: &'r AtomicBool,
+}
+
+/// One statement to be served.
+pub(crate) struct Statement<'c> {
+    pub(crate) script: &'c Script,
+    pub(crate) brief: Brief,
+    pub(crate) file_limit: Option<u64>,
+    pub(crate) syscalls: bool,
+    /// VDISIM_TIMEOUT_UNIT, if not the default.
+    pub(crate) unit: Option<&'static str>,
+}
+
+/// Why a statement could not be tried at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TrialError {
+    #[error("{program} could not be started: {error}.")]
+    NotStarted { program: String, error: io::Error },
+    #[error("the run was interrupted.")]
+    Interrupted,
+    #[error("vdisim's own half failed: {0}")]
+    Bug(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Stage<'_> {
+    /// Serves one statement in `folder`.
+    pub(crate) fn act(
+        &self,
+        statement: &Statement<'_>,
+        namespace: &str,
+        folder: &Path,
+        number: usize,
+    ) -> Result<Act, TrialError> {
+        let path = |name: &str| folder.join(format!("{number}-{name}"));
+        let (record, trace) = (path("record"), path("trace"));
+        let order = Order {
+            script: statement.script.clone(),
+            devices: statement.brief.devices.clone(),
+            seed: self.seed,
+            wait: self.start.as_millis() as u64,
+            record: record.clone(),
+        };
+        let order_file = path("order");
+        fs::write(&order_file, serde_json::to_vec(&order).map_err(io::Error::other)?)?;
+        let mut server = Command::new(self.vdisim);
+        server.arg("play").arg(&order_file).env("VDISIM_NAMESPACE", namespace);
+        let server = spawn(server, &path("server"))?;
+        let calls_file = path("syscalls");
+        let client = self.client(statement, namespace, &trace, &calls_file)?;
+        let client = spawn(client, &path("client"))?;
+        let watched = [record.clone(), trace.clone()];
+        let output = [path("client.out"), path("client.err")];
+        let mut pair = Pair { server, client, deliberate: is_deadly(statement.script) };
+        let (ended, survivors) = self.watch(&mut pair, &watched, &output)?;
+        let server_ended = pair.server.try_wait()?;
+        drop(pair);
+        let entries = read_record(&record)?;
+        let (calls, events) = read_trace(&trace)?;
+        let failed = entries.iter().find_map(|entry| match &entry.what {
+            What::Failed { why } => Some(why.clone()),
+            _ => None,
+        });
+        if let Some(why) = failed {
+            return Err(TrialError::Bug(why));
+        }
+        let died = statement.script.steps.contains(&Step::Die);
+        if let Some(status) = server_ended.filter(|status| !status.success() && !died) {
+            let said = tail(&path("server.err"));
+            return Err(TrialError::Bug(format!("the server's process: {status}; {said}")));
+        }
+        let left = clear(namespace)?;
+        Ok(Act {
+            script: statement.script.clone(),
+            devices: statement.brief.devices.clone(),
+            entries,
+            calls,
+            events,
+            ended,
+            left,
+            survivors,
+            synced: statement.syscalls.then(|| has_synced(&calls_file)).flatten(),
+            said: format!("{}{}", tail(&path("client.out")), tail(&path("client.err"))),
+        })
+    }
+
+    fn client(
+        &self,
+        statement: &Statement<'_>,
+        namespace: &str,
+        trace: &Path,
+        syscalls: &Path,
+    ) -> Result<Command, TrialError> {
+        let words = self.subject.words(&statement.brief);
+        let mut all: Vec<OsString> = Vec::new();
+        if statement.syscalls {
+            let calls = "trace=fsync,fdatasync,syncfs,sync,sync_file_range,msync,openat,open";
+            all.extend(["strace", "-f", "-qq", "-e", calls, "-o"].map(OsString::from));
+            all.extend([syscalls.into(), "--".into()]);
+        }
+        if let Some(bytes) = statement.file_limit {
+            // Blocks of 512 bytes, as POSIX has it; a refused write is better than a signal.
+            let line = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", bytes / 512);
+            all.extend(["sh", "-c", &line, "sh"].map(OsString::from));
+        }
+        all.extend(words);
+        let mut command = Command::new(&all[0]);
+        command.args(&all[1..]).envs(statement.brief.environment());
+        let launch = Launch {
+            drop_in: self.drop_in.to_owned(),
+            namespace: Some(namespace.to_owned()),
+            backend: None,
+            trace: Some(trace.to_owned()),
+            shims: None,
+        };
+        launch.prepare(&mut command).map_err(|error| TrialError::Bug(error.to_string()))?;
+        if let Some(unit) = statement.unit {
+            command.env("VDISIM_TIMEOUT_UNIT", unit);
+        }
+        Ok(command)
+    }
+
+    /// Waits until both have ended or nothing moves any more.
+    fn watch(
+        &self,
+        pair: &mut Pair,
+        watched: &[PathBuf],
+        output: &[PathBuf],
+    ) -> Result<(Ended, bool), TrialError> {
+        let (mut moved, mut looked) = (Instant::now(), Instant::now());
+        let mut sizes = Vec::new();
+        loop {
+            if self.interrupted.load(Ordering::Relaxed) {
+                return Err(TrialError::Interrupted);
+            }
+            let (server, client) = (pair.server.try_wait()?, pair.client.try_wait()?);
+            let left = client.is_some() && pair.client.has_members();
+            if server.is_some() && client.is_some() {
+                return Ok((pair.how_ended(client), left));
+            }
+            if output.iter().any(|path| size(path) > MOST_OUTPUT) {
+                let why = format!("the client said more than {MOST_OUTPUT} bytes; it was killed");
+                return Ok((Ended::Hung(why), left));
+            }
+            if looked.elapsed() >= PULSE {
+                looked = Instant::now();
+                // Behind the server's end nothing that the client calls gets it any further.
+                let now: Vec<_> = if server.is_some() {
+                    sizes.clone()
+                } else {
+                    watched.iter().map(|path| size(path)).collect()
+                };
+                if now != sizes {
+                    (sizes, moved) = (now, Instant::now());
+                }
+                // Nobody is there any more who could create the set.
+                if client.is_some() && !left && sizes.first() == Some(&0) {
+                    return Ok((pair.how_ended(client), false));
+                }
+            }
+            if moved.elapsed() > self.stall {
+                let who = if client.is_none() { "client" } else { "server" };
+                let why = format!(
+                    "the {who} did not end, and nothing happened for {} s",
+                    self.stall.as_secs_f64()
+                );
+                return Ok((Ended::Hung(why), left));
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+/// Both processes; dropping it kills what is left of them.
+struct Pair {
+    server: ProcessGroup,
+    client: ProcessGroup,
+    /// Whether the script kills the client.
+    deliberate: bool,
+}
+
+impl Pair {
+    fn how_ended(&self, status: Option<ExitStatus>) -> Ended {
+        let Some(status) = status else { return Ended::Hung("the client did not end".to_owned()) };
+        match (status.code(), signal(status)) {
+            (Some(code), _) => Ended::Code(code),
+            (None, Some(9)) if self.deliberate => Ended::Killed,
+            (None, signal) => Ended::Signal(signal.unwrap_or(0)),
+        }
+    }
+}
+
+fn is_deadly(script: &Script) -> bool {
+    script.steps.contains(&Step::KillClient)
+}
+
+#[cfg(unix)]
+fn signal(status: ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
+#[cfg(not(unix))]
+fn signal(_: ExitStatus) -> Option<i32> {
+    None
+}
+
+fn spawn(mut command: Command, said: &Path) -> Result<ProcessGroup, TrialError> {
+    command
+        .stdin(Stdio::null())
+        .stdout(File::create(said.with_extension("out"))?)
+        .stderr(File::create(said.with_extension("err"))?);
+    ProcessGroup::spawn(&mut command).map_err(|error| {
+        let program = command.get_program().to_string_lossy().into_owned();
+        TrialError::NotStarted { program, error }
+    })
+}
+
+fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |data| data.len())
+}
+
+/// The end of what a process said, in one piece.
+fn tail(path: &Path) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    let from = bytes.len().saturating_sub(LAST_WORDS);
+    String::from_utf8_lossy(&bytes[from..]).into_owned()
+}
+
+/// Whether the trace of strace shows that something was synchronised; `None` if strace saw nothing.
+fn has_synced(path: &Path) -> Option<bool> {
+    let text = fs::read_to_string(path).ok().filter(|text| !text.is_empty())?;
+    let calls = ["fsync(", "fdatasync(", "syncfs(", "sync_file_range(", "msync(", " sync("];
+    let flags = ["O_SYNC", "O_DSYNC", "O_DIRECT"];
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    Some(calls.iter().any(|call| text.contains(call)) || words.any(|word| flags.contains(&word)))
+}
+
+/// Removes what a namespace still holds; the names.
+fn clear(namespace: &str) -> io::Result<Vec<String>> {
+    let environment = Environment::from_process().map_err(io::Error::other)?;
+    let prefix = format!("vdisim.{namespace}.");
+    let objects = list_objects(environment.backend, &prefix).map_err(io::Error::other)?;
+    for object in &objects {
+        // What another process still holds goes with that process.
+        let _ = remove_leftover(environment.backend, object);
+    }
+    Ok(objects.iter().map(|object| object.name.as_str().to_owned()).collect())
+}
+
+/// The environment of the process that plays a script.
+pub(crate) fn play_order(path: &Path) -> Result<(), TrialError> {
+    let order: Order = serde_json::from_slice(&fs::read(path)?)
+        .map_err(|error| TrialError::Bug(error.to_string()))?;
+    let environment =
+        Environment::from_process().map_err(|error| TrialError::Bug(error.to_string()))?;
+    super::player::play(&environment, &order)?;
+    Ok(())
+}
+
+/// A namespace of its own for each case of this run.
+pub(crate) fn namespace(number: usize) -> String {
+    let name = format!("t{}-{number}", std::process::id());
+    debug_assert!(Namespace::new(&name).is_ok());
+    name
+}

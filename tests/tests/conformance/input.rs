@@ -1,0 +1,65 @@
+//! Bad input: each ends with the right exit code and says what to do.
+
+use rstest::rstest;
+use vdisim_tests::Scene;
+
+use crate::subject::suite_of;
+
+const ONE: &str = "client/Write/full";
+
+// Catches: exit codes that do not tell who has to act, and words that do not say what.
+#[rstest]
+#[case::missing("/nonexistent/client {op}", 4, "/nonexistent/client")]
+#[case::not_executable("/etc/hostname {op}", 4, "/etc/hostname")]
+#[case::no_words("", 2, "--client is empty")]
+#[case::quotes("client 'a", 2, "quotation mark")]
+#[case::placeholder("client {server}", 2, "{server}")]
+#[case::not_a_client("true", 1, "it never did; the client ended with exit code 0")]
+#[case::fails("false", 1, "exit code 1")]
+fn a_client_that_is_none(#[case] client: &str, #[case] code: i32, #[case] says: &str) {
+    let scene = Scene::new();
+    scene.run(suite_of(&scene, client, &format!("{ONE} --stall 2"))).expect(code).says(says);
+}
+
+// Catches: waiting for ever for what never comes, and a SIGTERM that is thought to be enough.
+#[rstest]
+#[case::never_opens("sleep 1000")]
+#[case::ignores_sigterm("sh -c 'trap \"\" TERM; while :; do sleep 1; done'")]
+fn a_client_that_hangs_is_ended(#[case] client: &str) {
+    let scene = Scene::new();
+    let ended = scene.run(suite_of(&scene, client, &format!("{ONE} --stall 1")));
+    ended.expect(1).says("HANG");
+}
+
+// Catches: a disk that fills up with what a client says, and bytes that are no text.
+#[test]
+fn a_client_that_talks_for_ever_is_ended() {
+    let scene = Scene::new();
+    let ended = scene.run(suite_of(&scene, "cat /dev/zero", &format!("{ONE} --stall 5")));
+    ended.expect(1).says("the client said more than");
+}
+
+// Catches: a mistake in a file that is not told with its place.
+#[rstest]
+#[case("--capabilities", "devices: 1\nmodes: [pipe, drum]\n", "drum")]
+#[case("--capabilities", "devices: 1\n  modes: [\n", "line")]
+#[case("--expected-failures", "- id: client/Write/full\n  reson: x\n", "reson")]
+#[case("--expected-failures", "- id: client/Write/fill\n  reason: x\n", "client/Write/full")]
+fn a_file_that_cannot_be_understood(#[case] option: &str, #[case] text: &str, #[case] says: &str) {
+    let scene = Scene::new();
+    let file = scene.file("file.yaml", text.as_bytes());
+    let mut command = suite_of(&scene, "true", ONE);
+    command.arg(option).arg(file);
+    scene.run(command).expect(2).says("file.yaml").says(says);
+}
+
+// Catches: an unknown id that is taken for nothing to do, and one without a suggestion.
+#[rstest]
+#[case("test client/Flush/durabel", "client/Flush/durable")]
+#[case("explain client/Flush/durabel", "client/Flush/durable")]
+#[case("list client/Fluss", "client/Flush")]
+#[case("test no-such-case", "vdisim list")]
+fn unknown_ids_are_suggested(#[case] line: &str, #[case] says: &str) {
+    let scene = Scene::new();
+    scene.run(scene.vdisim(line)).expect(2).says(says);
+}

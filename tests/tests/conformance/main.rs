@@ -1,0 +1,9 @@
+//! The conformance suite judges clients of which it is known what they do.
+
+#![cfg(unix)]
+
+mod broken;
+mod catalogue;
+mod input;
+mod subject;
+mod verdicts;

@@ -1,0 +1,74 @@
+//! The good client, compiled once, and what the suite says of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use vdisim_tests::{Ended, Scene, artefacts};
+
+/// What the good client supports.
+const CAPABILITIES: &str = "devices: 64\nmodes: [pipe, tape, disk]\nfeatures: [complete, snapshot]\n\
+                            media: raw\n";
+
+/// The good client's executable.
+pub(crate) fn good_client() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let path = folder.join(format!("good_client-{}", std::process::id()));
+        let library = artefacts::drop_in();
+        let built = Command::new("g++")
+            .args(["-std=c++11", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
+            .arg(&path)
+            .arg(root.join("clients/good_client.cpp"))
+            .arg("-I")
+            .arg(root.join("../sim/sqlvdi/include"))
+            .arg("-L")
+            .arg(library.parent().unwrap())
+            .arg("-lsqlvdi")
+            .status()
+            .expect("g++ is on PATH: scripts/setup installs it");
+        assert!(built.success(), "good_client.cpp does not compile");
+        path
+    })
+}
+
+/// `vdisim test` over the good client with one mistake, or none.
+pub(crate) fn suite(scene: &Scene, mistake: &str, more: &str) -> Command {
+    let mut command = suite_of(
+        scene,
+        &format!("{} {{op}} {{mode}} {{devices}} {{files}}", good_client().display()),
+        more,
+    );
+    command.arg("--capabilities").arg(scene.file("capabilities.yaml", CAPABILITIES.as_bytes()));
+    command.env("CLIENT_BREAKS", mistake);
+    command
+}
+
+/// `vdisim test` over any client.
+pub(crate) fn suite_of(scene: &Scene, client: &str, more: &str) -> Command {
+    let mut command = scene.vdisim("test");
+    command.args(["--client", client]).args(more.split_whitespace());
+    command
+}
+
+/// The results in JSON.
+pub(crate) fn results(ended: &Ended) -> Value {
+    serde_json::from_str(&ended.out)
+        .unwrap_or_else(|error| panic!("{error}: {}\n{}", ended.out, ended.err))
+}
+
+/// Each case's verdict.
+pub(crate) fn verdicts(results: &Value) -> BTreeMap<String, String> {
+    let cases = results["cases"].as_array().expect("cases");
+    let text = |case: &Value, name: &str| case[name].as_str().expect("a string").to_owned();
+    cases.iter().map(|case| (text(case, "id"), text(case, "verdict"))).collect()
+}
+
+/// Whether a verdict says that the rule was broken.
+pub(crate) fn is_broken(verdict: &str) -> bool {
+    matches!(verdict, "FAIL" | "CRASH" | "HANG")
+}
