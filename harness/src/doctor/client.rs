@@ -29,9 +29,24 @@ struct Linking {
     absolute: Vec<String>,
 }
 
+impl Linking {
+    /// Whether it is loaded by programs, and started by nobody.
+    fn is_library(&self) -> bool {
+        !self.dynamic && !self.needed.is_empty()
+    }
+
+    fn names_drop_in(&self) -> bool {
+        self.needed.iter().any(|name| name == LIBRARY_NAME)
+    }
+}
+
 /// Looks at a client's executable. `drop_in` is the library that it should load.
 pub fn examine_client(path: &Path, drop_in: Option<&Path>) -> Vec<Finding> {
     let refused = |text: String| vec![Finding::new(SUBJECT, Level::Bad, text)];
+    // A device or a pipe may have no end.
+    if fs::metadata(path).is_ok_and(|it| !it.is_file()) {
+        return refused(format!("{} is no regular file.", path.display()));
+    }
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => return refused(format!("{}: {error}.", path.display())),
@@ -47,10 +62,14 @@ pub fn examine_client(path: &Path, drop_in: Option<&Path>) -> Vec<Finding> {
         Ok(linking) => linking,
         Err(error) => return refused(format!("{} is no program: {error}.", path.display())),
     };
-    let mut findings = privileges(path);
+    let mut findings = match linking.is_library() {
+        true => vec![Finding::new(SUBJECT, Level::Note, "it is a library, no program.")],
+        false => privileges(path),
+    };
     findings.extend(architecture(&linking, drop_in));
     findings.extend(search(path, &linking));
-    if findings.iter().all(|finding| finding.level < Level::Warning) {
+    let named = linking.names_drop_in() || !linking.absolute.is_empty();
+    if named && findings.iter().all(|finding| finding.level < Level::Warning) {
         let text = format!("{} will load the drop-in under `vdisim run`.", path.display());
         findings.push(Finding::new(SUBJECT, Level::Good, text));
     }
@@ -181,17 +200,14 @@ fn search(path: &Path, linking: &Linking) -> Vec<Finding> {
     for name in linking.absolute.iter().chain(linking.needed.iter().filter(|n| n.contains('/'))) {
         findings.push(fixed_place(Path::new(name), "it opens the library by the path"));
     }
-    let named = linking.needed.iter().any(|name| name == LIBRARY_NAME);
-    if named && !linking.dynamic {
-        findings.push(Finding::new(SUBJECT, Level::Note, "it is a library, no program."));
-    }
-    if !linking.dynamic && !named {
+    let is_static = !linking.dynamic && !linking.is_library();
+    if is_static {
         findings.push(
             Finding::new(SUBJECT, Level::Bad, "it is linked statically and loads no libraries.")
                 .remedy("Link it dynamically with -lsqlvdi."),
         );
     }
-    if linking.dynamic && !named && findings.is_empty() {
+    if !is_static && !linking.names_drop_in() && findings.is_empty() {
         findings.push(
             Finding::new(
                 SUBJECT,
@@ -260,6 +276,26 @@ mod tests {
             fs::write(&path, &own[..len]).unwrap();
             let findings = examine_client(&path, None);
             assert_eq!(findings[0].level, Level::Bad, "{len} bytes: {findings:?}");
+        }
+    }
+
+    // Catches: reading a device or a pipe, which may never end.
+    #[test]
+    fn only_regular_files_are_read() {
+        let findings = examine_client(Path::new("/dev/null"), None);
+        assert!(findings[0].text.contains("regular file"), "{findings:?}");
+    }
+
+    // Catches: a library taken for a static program, and a promise to load the drop-in made for a file
+    // that does not name it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nothing_is_promised_for_what_does_not_name_the_library() {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let library = maps.split_whitespace().find(|word| word.contains("/libgcc_s.so")).unwrap();
+        for path in ["/bin/sh", library].map(Path::new) {
+            let findings = examine_client(path, None);
+            assert!(findings.iter().all(|it| it.level == Level::Note), "{findings:?}");
         }
     }
 }

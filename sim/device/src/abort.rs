@@ -78,13 +78,20 @@ impl AbortCause {
         (self.kind as u32, [device, command, self.detail])
     }
 
-    pub(crate) fn from_words(kind: u32, [device, command, detail]: [u32; 3]) -> Self {
-        let kind =
-            AbortKind::ALL.into_iter().find(|k| *k as u32 == kind).unwrap_or(AbortKind::Unknown);
+    /// What the words of a segment with this many devices say, as far as it makes sense: anybody may
+    /// have written them.
+    pub(crate) fn from_words(
+        kind: u32,
+        [device, command, detail]: [u32; 3],
+        devices: usize,
+    ) -> Self {
+        let Some(kind) = AbortKind::ALL.into_iter().find(|k| *k as u32 == kind) else {
+            return AbortCause::new(AbortKind::Unknown);
+        };
         AbortCause {
             kind,
-            device: device.checked_sub(1),
-            command: (command != 0).then_some(CommandCode(command)),
+            device: device.checked_sub(1).filter(|device| (*device as usize) < devices),
+            command: Some(CommandCode(command)).filter(|command| command.name().is_some()),
             detail,
         }
     }
@@ -115,7 +122,9 @@ impl fmt::Display for AbortCause {
             AbortKind::Truncated => {
                 write!(f, "a shared-memory object of the set was shrunk by another process")?;
             }
-            AbortKind::Unknown => write!(f, "no cause is recorded")?,
+            AbortKind::Unknown => {
+                write!(f, "no cause that makes sense is recorded")?;
+            }
         }
         if let Some(device) = self.device {
             write!(f, "; device {device}")?;
@@ -124,5 +133,33 @@ impl fmt::Display for AbortCause {
             write!(f, "; {command} was open")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Catches: a device or command that a stranger has written into the segment and a user is told of.
+    #[test]
+    fn of_scribbled_words_only_what_makes_sense_is_told() {
+        let words = [1_197_840_288, 1_584_499_660, 5];
+        let unknown = AbortCause::from_words(0xDEAD_BEEF, words, 2);
+        assert_eq!(unknown.to_string(), "no cause that makes sense is recorded");
+        let known = AbortCause::from_words(AbortKind::ClientDied as u32, words, 2);
+        assert_eq!(known.to_string(), "the client's process 5 ended");
+    }
+
+    // Catches: a cause that loses a part on its way through the segment, the last device's number or
+    // the absence of one among them.
+    #[test]
+    fn a_cause_comes_out_as_it_went_in() {
+        for device in [None, Some(0), Some(1)] {
+            for command in [None, Some(CommandCode::READ), Some(CommandCode::COMPLETE)] {
+                let cause = AbortCause { kind: AbortKind::ClientDied, device, command, detail: 7 };
+                let (kind, words) = cause.to_words();
+                assert_eq!(AbortCause::from_words(kind, words, 2), cause);
+            }
+        }
     }
 }

@@ -164,7 +164,7 @@ fn in_use(backend: Backend, control: &str) -> bool {
             Reason::Region(RegionError::NotFound { .. }) => false,
             // Not to be read, so judged by the lease alone when it is removed.
             Reason::Damaged(_) | Reason::LayoutVersion { .. } => false,
-            Reason::Region(RegionError::Denied { .. }) => false,
+            Reason::Region(RegionError::Denied { .. } | RegionError::Empty { .. }) => false,
             _ => true,
         },
     }

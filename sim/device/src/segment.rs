@@ -182,7 +182,7 @@ impl ControlSegment {
         let control = self.control();
         let kind = control.abort.load(Ordering::Acquire);
         let detail = std::array::from_fn(|i| control.abort_detail[i].load(Ordering::Relaxed));
-        AbortCause::from_words(kind, detail)
+        AbortCause::from_words(kind, detail, self.lanes().len())
     }
 
     /// Whether every device was closed by the server.

@@ -135,7 +135,7 @@ impl ClientDevice {
         if device.token != process_token() {
             return Err(HResult::VD_E_PROTOCOL);
         }
-        if let Some(command) = device.take(&mut lock(&device.state))? {
+        if let Some(command) = device.take(&mut lock(&device.state), false)? {
             return Ok(command);
         }
         if timeout == Some(Duration::ZERO) {
@@ -198,7 +198,7 @@ impl Opened {
     }
 
     /// The next command if there is one; the device's state is locked and nothing waits.
-    fn take(&self, state: &mut State) -> Result<Option<ClientCommand>, HResult> {
+    fn take(&self, state: &mut State, waited: bool) -> Result<Option<ClientCommand>, HResult> {
         let State { session, queue } = state;
         let session = session.as_ref().ok_or(HResult::VD_E_PROTOCOL)?;
         let lane = self.lane_of(session);
@@ -209,7 +209,7 @@ impl Opened {
             // Read before the ring: what was sent before the close is delivered before it.
             let closed = lane.closed.load(Ordering::Acquire) != 0;
             match queue.commands.peek(&lane.commands.0) {
-                Popped::Empty if closed => return Err(self.deliver_close(session, queue)),
+                Popped::Empty if closed => return Err(self.deliver_close(session, queue, waited)),
                 Popped::Empty => return Ok(None),
                 Popped::Corrupt { .. } => return Err(self.corrupt(session)),
                 Popped::Message(message) => {
@@ -274,8 +274,9 @@ impl Opened {
         }
     }
 
-    /// The server closed the device and everything before it was delivered.
-    fn deliver_close(&self, session: &Session, queue: &mut Queue) -> HResult {
+    /// The server closed the device and everything before it was delivered. Whoever has `waited` called
+    /// while the device was open, whatever another thread of the device was told since.
+    fn deliver_close(&self, session: &Session, queue: &mut Queue, waited: bool) -> HResult {
         let control = session.segment.control();
         if !queue.close_delivered {
             queue.close_delivered = true;
@@ -291,7 +292,7 @@ impl Opened {
             return HResult::VD_E_CLOSE;
         }
         match session.phase() {
-            Phase::NormallyTerminated => HResult::VD_E_PROTOCOL,
+            Phase::NormallyTerminated if !waited => HResult::VD_E_PROTOCOL,
             _ => HResult::VD_E_CLOSE,
         }
     }
@@ -309,7 +310,7 @@ impl Opened {
         loop {
             let (session, commands) = {
                 let mut state = lock(&self.state);
-                if let Some(command) = self.take(&mut state)? {
+                if let Some(command) = self.take(&mut state, true)? {
                     return Ok(command);
                 }
                 let session = state.session.as_ref().ok_or(HResult::VD_E_PROTOCOL)?;
@@ -331,7 +332,7 @@ impl Opened {
                 Ok(Waited::Ready) => {}
                 Ok(Waited::TimedOut) => {
                     // One more look: a command may have come with the end of the time.
-                    return self.take(&mut lock(&self.state))?.ok_or(HResult::VD_E_TIMEOUT);
+                    return self.take(&mut lock(&self.state), true)?.ok_or(HResult::VD_E_TIMEOUT);
                 }
                 Err(error) => {
                     tracing::error!(%error, "waiting for a command failed");

@@ -1,5 +1,7 @@
 //! Closing, in every order.
 
+use std::{thread, time::Duration};
+
 use rstest::rstest;
 use vdi_device::{AbortKind, ClientSet, Request};
 use vdi_protocol::{CommandCode, CompletionCode, HResult};
@@ -138,5 +140,29 @@ fn a_server_that_just_lets_go_ends_the_set(
         if let Some(buffer) = kept {
             buffer.slice().fill(1);
         }
+    });
+}
+
+/// Catches: a thread that waits for a command of a device when it is closed, and is told that it has
+/// called at the wrong time because another thread of the same device was told of the close before.
+#[rstest]
+fn everybody_who_waits_for_a_device_is_told_of_its_close(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
+    watched(move || {
+        let pair = Pair::new(backend, client_config(1), 1);
+        let device = &pair.client_devices[0];
+        thread::scope(|scope| {
+            let waiting = [(); 3].map(|()| scope.spawn(|| device.get_command(None).map(drop)));
+            thread::sleep(Duration::from_millis(100));
+            pair.server_devices[0].close_device().unwrap();
+            for thread in waiting {
+                assert_eq!(thread.join().unwrap(), Err(HResult::VD_E_CLOSE));
+            }
+        });
+        assert_eq!(device.get_command(None), Err(HResult::VD_E_PROTOCOL));
+        pair.client.close().unwrap();
+        pair.server.close().unwrap();
+        assert_eq!(objects_left(&pair.environment), NOTHING);
     });
 }

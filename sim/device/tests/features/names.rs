@@ -270,3 +270,27 @@ fn an_object_that_is_no_set(
         assert_eq!(objects_left(&environment), NOTHING);
     });
 }
+
+/// Catches: a name that stays taken for ever because somebody has cut its dead owner's object down to
+/// nothing.
+#[cfg(target_os = "linux")]
+#[rstest]
+fn an_object_without_bytes_is_cleaned_up(#[values(false, true)] by_next_create: bool) {
+    watched(move || {
+        let backend = Backend::Posix;
+        let environment = environment(backend);
+        let object =
+            format!("/dev/shm/vdisim.{}.Host_set_SQLVDIMemoryName_0", environment.namespace);
+        std::fs::write(object, b"").unwrap();
+        if by_next_create {
+            let client = ClientSet::new(environment.clone());
+            client.create(b"set", &client_config(1)).unwrap();
+            client.close().unwrap();
+        } else {
+            let found = leftovers(backend, Some(&environment.namespace)).unwrap();
+            let [leftover] = found.as_slice() else { panic!("{found:?}") };
+            vdi_device::clean(leftover).unwrap();
+        }
+        assert_eq!(objects_left(&environment), NOTHING);
+    });
+}

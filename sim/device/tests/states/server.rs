@@ -1,7 +1,6 @@
 //! The server's calls.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{sync::mpsc, thread, time::Duration};
 
 use rstest::rstest;
 use vdi_device::{ClientSet, ServerSet};
@@ -136,18 +135,18 @@ fn except_server(
             status(fixture.server().open_device(b"set2"))
         }
         (ServerCall::ExecuteCompletionAgent, Condition::AgentRunning) => thread::scope(|scope| {
-            let agent = scope.spawn(|| fixture.server().execute_completion_agent());
-            let mut second = HResult::NOERROR;
-            let deadline = Instant::now() + Duration::from_secs(60);
-            while second != HResult::VD_E_PROTOCOL && Instant::now() < deadline {
-                thread::sleep(Duration::from_millis(5));
-                second = status(fixture.server().execute_completion_agent());
+            // Whichever is second is refused while the other runs on.
+            let (ended, results) = mpsc::channel();
+            for _ in 0..2 {
+                let (ended, server) = (ended.clone(), fixture.server());
+                scope.spawn(move || ended.send(status(server.execute_completion_agent())));
             }
+            let second = results.recv().unwrap();
             for name in [NAME, SECOND].into_iter().skip(fixture.server_devices.len()) {
                 fixture.server().open_device(name).unwrap().close_device().unwrap();
             }
             fixture.server_devices.iter().for_each(|device| device.close_device().unwrap());
-            agent.join().unwrap().unwrap();
+            assert_eq!(results.recv().unwrap(), HResult::NOERROR);
             second
         }),
         (ServerCall::ExecuteCompletionAgent, Condition::AbortedMeanwhile) => {

@@ -171,6 +171,6 @@ impl Device {
 }
 
 fn describe(content: &Content) -> String {
-    let Content { code, size, position, buffer } = content;
-    format!("{} size {size} position {position} buffer {buffer:p}", CommandCode(*code))
+    let &Content { code, size, position, buffer } = content;
+    format!("{} size {size} position {position} buffer {buffer:p}", CommandCode(code))
 }
