@@ -12,8 +12,10 @@ pub struct Load {
     cpus: usize,
     /// Of all CPUs together.
     idle: Duration,
-    /// Of this process and those named with it.
+    /// Of this process and those named with it: their living threads, to the nanosecond.
     own: Duration,
+    /// The same with the threads and children that have ended, in ticks of the clock.
+    own_with_ended: Duration,
 }
 
 impl Load {
@@ -30,15 +32,18 @@ impl Load {
         let idle_ticks: u64 =
             numbers.skip(3).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
         let cpus = stat.lines().skip(1).take_while(|line| line.starts_with("cpu")).count();
-        let mut own = process_time("self")?;
+        let (mut own, mut own_ticks) = (process_time("self")?, process_ticks("self")?);
         for pid in pids {
-            own += process_time(&pid.to_string())?;
+            let pid = pid.to_string();
+            own += process_time(&pid)?;
+            own_ticks += process_ticks(&pid)?;
         }
-        let idle = Duration::from_millis(idle_ticks * 1000 / ticks_per_second);
-        Ok(Load { at: Instant::now(), cpus, idle, own })
+        let duration = |ticks: u64| Duration::from_millis(ticks * 1000 / ticks_per_second);
+        let (idle, own_with_ended) = (duration(idle_ticks), duration(own_ticks));
+        Ok(Load { at: Instant::now(), cpus, idle, own, own_with_ended })
     }
 
-    /// CPU seconds of the own processes since `before`.
+    /// CPU seconds of the own processes' living threads since `before`.
     pub fn own_since(&self, before: &Load) -> f64 {
         self.own.saturating_sub(before.own).as_secs_f64()
     }
@@ -48,7 +53,8 @@ impl Load {
     pub fn others_since(&self, before: &Load) -> f64 {
         let whole = (self.at - before.at).as_secs_f64() * self.cpus as f64;
         let idle = self.idle.saturating_sub(before.idle).as_secs_f64();
-        (whole - idle - self.own_since(before)) / whole
+        let own = self.own_with_ended.saturating_sub(before.own_with_ended).as_secs_f64();
+        (whole - idle - own.max(self.own_since(before))) / whole
     }
 }
 
@@ -63,6 +69,17 @@ fn process_time(pid: &str) -> Result<Duration> {
         nanoseconds += text.split(' ').next().and_then(|ran| ran.parse::<u64>().ok()).unwrap_or(0);
     }
     Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// User and system time of a process and of its children that have ended, in ticks.
+fn process_ticks(pid: &str) -> Result<u64> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("process {pid}"))?;
+    // The name in brackets may hold anything; utime, stime, cutime, cstime are the 12th field behind it
+    // and those after it.
+    let (_, fields) = stat.rsplit_once(')').with_context(|| format!("{path} reads '{stat}'"))?;
+    let times = fields.split_whitespace().skip(11).take(4);
+    Ok(times.filter_map(|field| field.parse::<u64>().ok()).sum())
 }
 
 /// Context switches of all threads of a process but the calling one, which wakes up to ask.
@@ -100,6 +117,20 @@ mod tests {
         let elapsed = (after.at - before.at).as_secs_f64();
         assert!(after.own_since(&before) <= elapsed * after.cpus as f64 + 0.01, "{elapsed} s");
         assert!(after.others_since(&before) <= 1.0);
+    }
+
+    /// Catches: taking the work of threads that have ended for that of others.
+    #[test]
+    fn work_of_ended_threads_counts_as_its_own() {
+        let before = Load::now(&[]).unwrap();
+        let work = || {
+            let before = Load::now(&[]).unwrap();
+            while Load::now(&[]).unwrap().own_since(&before) < 0.3 {}
+        };
+        std::thread::spawn(work).join().unwrap();
+        let after = Load::now(&[]).unwrap();
+        let own = after.own_with_ended.saturating_sub(before.own_with_ended).as_secs_f64();
+        assert!(own >= 0.25, "{own} s");
     }
 
     /// Catches: counting nothing; counting the caller.
