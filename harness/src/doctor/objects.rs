@@ -1,6 +1,6 @@
 //! Device sets that live, those that killed processes left, and those of a real SQL Server.
 
-use vdi_device::{Environment, Leftover, SetInfo, clean, leftovers, live_sets};
+use vdi_device::{Cleaned, Environment, Leftover, SetInfo, clean, leftovers, live_sets};
 use vdi_region::list_objects;
 
 use super::finding::{Finding, Level};
@@ -71,12 +71,21 @@ fn living(set: &SetInfo) -> Finding {
 fn dead(leftover: &Leftover, remove: bool) -> Finding {
     let names: Vec<_> = leftover.objects.iter().map(|object| object.name.as_str()).collect();
     let bytes: u64 = leftover.objects.iter().map(|object| object.len).sum();
-    let what = format!("{} ({} KiB), left by killed processes", names.join(", "), bytes / 1024);
+    let whose = match leftover.is_certain {
+        true => "left by killed processes",
+        false => "whose processes this user may not look for",
+    };
+    let what = format!("{} ({} KiB), {whose}", names.join(", "), bytes / 1024);
     if !remove {
         return Finding::new("leftovers", Level::Warning, format!("{what}."));
     }
     match clean(leftover) {
-        Ok(()) => Finding::new("leftovers", Level::Good, format!("removed {what}.")),
+        Ok(Cleaned::Held) => Finding::new(
+            "leftovers",
+            Level::Warning,
+            format!("{what}, stays in part: a process holds it that may be alive."),
+        ),
+        Ok(Cleaned::Removed) => Finding::new("leftovers", Level::Good, format!("removed {what}.")),
         Err(error) => Finding::new(
             "leftovers",
             Level::Warning,

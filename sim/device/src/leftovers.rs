@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use vdi_region::{
-    Backend, ObjectInfo, ObjectName, ProcessIdentity, RegionError, Removed, list_objects,
-    remove_leftover,
+    Backend, LeaseRole, ObjectInfo, ObjectName, ProcessIdentity, Region, RegionError, Removed,
+    list_objects, remove_leftover,
 };
 
 use crate::{
@@ -14,12 +14,23 @@ use crate::{
     segment::ControlSegment,
 };
 
-/// The objects of one set whose processes are all gone.
+/// The objects of one set whose processes are all gone, or cannot be asked after.
 #[derive(Debug, Clone)]
 pub struct Leftover {
     backend: Backend,
+    /// Whether its processes were found dead. Not so for objects that this user may not open.
+    pub is_certain: bool,
     /// Objects by name, the control segment last: what is found later still leads to the rest.
     pub objects: Vec<ObjectInfo>,
+}
+
+/// What became of a leftover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleaned {
+    /// It is gone.
+    Removed,
+    /// Some of it stays: a process holds it that may be alive.
+    Held,
 }
 
 /// A set that is alive.
@@ -46,8 +57,9 @@ pub struct SetInfo {
 pub fn leftovers(backend: Backend, namespace: Option<&Namespace>) -> Result<Vec<Leftover>, Error> {
     let mut found = Vec::new();
     for (control, objects) in sets(backend, namespace)? {
-        if !in_use(backend, &control) {
-            found.push(Leftover { backend, objects });
+        match is_alive(backend, &control) {
+            Some(true) => {}
+            dead => found.push(Leftover { backend, is_certain: dead.is_some(), objects }),
         }
     }
     Ok(found)
@@ -63,7 +75,7 @@ pub fn live_sets(backend: Backend, namespace: Option<&Namespace>) -> Result<Vec<
     for (control, objects) in sets(backend, namespace)? {
         if let Ok(control) = ObjectName::new(&control)
             && let Ok(segment) = ControlSegment::open_object(&environment, &control)
-            && in_use(backend, control.as_str())
+            && is_alive(backend, control.as_str()) == Some(true)
         {
             let identity = segment.identity();
             live.push(SetInfo {
@@ -83,15 +95,20 @@ pub fn live_sets(backend: Backend, namespace: Option<&Namespace>) -> Result<Vec<
 ///
 /// # Errors
 /// `VD_E_SECURITY` an object is another user's: the error names owner, mode and the command to run.
-pub fn clean(leftover: &Leftover) -> Result<(), Error> {
+pub fn clean(leftover: &Leftover) -> Result<Cleaned, Error> {
+    let mut cleaned = Cleaned::Removed;
     for object in &leftover.objects {
         match remove_leftover(leftover.backend, object)? {
             Removed::Removed | Removed::Gone => {}
             // A fork of the dead creator holds its lease; the dead process outranks it.
-            Removed::InUse => remove_orphan(leftover.backend, object)?,
+            Removed::InUse => {
+                if remove_orphan(leftover.backend, object)? == Cleaned::Held {
+                    cleaned = Cleaned::Held;
+                }
+            }
         }
     }
-    Ok(())
+    Ok(cleaned)
 }
 
 /// Before a Create: removes the set `name` if its client is dead. A server that still lives keeps what
@@ -103,14 +120,16 @@ pub(crate) fn make_way(environment: &Environment, name: &[u8]) -> Result<(), Err
     let control = naming::control_name(&environment.namespace, name)?;
     let alive = match ControlSegment::open_object(environment, &control) {
         Ok(segment) => segment.client_alive(),
-        Err(_) => in_use(environment.backend, control.as_str()),
+        Err(_) => is_alive(environment.backend, control.as_str()) == Some(true),
     };
     if alive {
         return Err(taken(environment, name, &control));
     }
     let mut sets = sets(environment.backend, Some(&environment.namespace))?;
     let objects = sets.remove(control.as_str()).unwrap_or_default();
-    clean(&Leftover { backend: environment.backend, objects })
+    let backend = environment.backend;
+    // What a living server holds are its buffers; the name is free without them.
+    clean(&Leftover { backend, is_certain: true, objects }).map(|_| ())
 }
 
 /// The error for a name that a living set has, or that can't even be looked at.
@@ -123,8 +142,11 @@ fn taken(environment: &Environment, name: &[u8], control: &ObjectName) -> Error 
         Err(error) => error,
     };
     match error.reason() {
-        // It is just being made, or has just gone.
-        Reason::Region(RegionError::NotReady { .. }) | Reason::NoSuchSet { .. } => {
+        // It is just being made, has just gone, or is something else that somebody uses.
+        Reason::Region(RegionError::NotReady { .. })
+        | Reason::NoSuchSet { .. }
+        | Reason::Damaged(_)
+        | Reason::LayoutVersion { .. } => {
             RegionError::Exists { object: control.to_string() }.into()
         }
         _ => error,
@@ -153,38 +175,46 @@ fn sets(
     Ok(sets)
 }
 
-/// Whether the creator or the server of the set lives, or it can't be found out.
-fn in_use(backend: Backend, control: &str) -> bool {
+/// Whether the creator or the server of the set lives; None if this user may not look.
+fn is_alive(backend: Backend, control: &str) -> Option<bool> {
     let environment = Environment::new(Namespace::default(), backend);
-    let Ok(name) = ObjectName::new(control) else { return true };
+    let Ok(name) = ObjectName::new(control) else { return Some(true) };
     match ControlSegment::open_object(&environment, &name) {
-        Ok(segment) => segment.client_alive() || segment.server_alive(),
+        Ok(segment) => Some(segment.client_alive() || segment.server_alive()),
         Err(e) => match e.reason() {
             // Its buffer segments are all that is left.
-            Reason::Region(RegionError::NotFound { .. }) => false,
-            // Not to be read, so judged by the lease alone when it is removed.
-            Reason::Damaged(_) | Reason::LayoutVersion { .. } => false,
-            Reason::Region(RegionError::Denied { .. } | RegionError::Empty { .. }) => false,
-            _ => true,
+            Reason::Region(RegionError::NotFound { .. } | RegionError::Empty { .. }) => Some(false),
+            // Not to be read, so judged by the leases alone.
+            Reason::Damaged(_) | Reason::LayoutVersion { .. } => Some(is_held(backend, &name)),
+            Reason::Region(RegionError::Denied { .. }) => None,
+            _ => Some(true),
         },
     }
 }
 
+/// Whether somebody holds a lease of the object.
+fn is_held(backend: Backend, name: &ObjectName) -> bool {
+    let held = |role| Region::open(backend, name).and_then(|region| region.lease_held(role));
+    [LeaseRole::Creator, LeaseRole::Attacher].into_iter().any(|role| held(role).unwrap_or(false))
+}
+
 /// Removes an object whose lease is held although creator and server are dead: by a fork of theirs.
-fn remove_orphan(backend: Backend, object: &ObjectInfo) -> Result<(), Error> {
+fn remove_orphan(backend: Backend, object: &ObjectInfo) -> Result<Cleaned, Error> {
     let environment = Environment::new(Namespace::default(), backend);
     let name = object.name.as_str();
     let control = ObjectName::new(naming::control_of_segment(name).unwrap_or(name))?;
     // A held lease on what can't be read: its owner is given the benefit of the doubt.
-    let Ok(segment) = ControlSegment::open_object(&environment, &control) else { return Ok(()) };
+    let Ok(segment) = ControlSegment::open_object(&environment, &control) else {
+        return Ok(Cleaned::Held);
+    };
     if segment.client_alive() || segment.server_alive() {
-        return Ok(());
+        return Ok(Cleaned::Held);
     }
     // What was judged is removed, not what may have its name by now. A buffer segment's name is never
     // used again.
     match control == object.name {
         true => segment.region().unlink()?,
-        false => vdi_region::Region::open(backend, &object.name)?.unlink()?,
+        false => Region::open(backend, &object.name)?.unlink()?,
     }
-    Ok(())
+    Ok(Cleaned::Removed)
 }

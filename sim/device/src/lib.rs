@@ -34,7 +34,7 @@ pub use abort::{AbortCause, AbortKind};
 pub use client::{ClientCommand, ClientDevice, ClientSet, Event, MappedBuffer, Observer};
 pub use environment::Environment;
 pub use error::{Error, Reason, Timeout};
-pub use leftovers::{Leftover, SetInfo, clean, leftovers, live_sets};
+pub use leftovers::{Cleaned, Leftover, SetInfo, clean, leftovers, live_sets};
 pub use naming::{Namespace, encode_name};
 pub use server::{Buffer, Completed, CompletionRoutine, Driver, Request, ServerDevice, ServerSet};
 

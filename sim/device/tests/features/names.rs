@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use rstest::rstest;
-use vdi_device::{ClientSet, ServerSet, leftovers};
+use vdi_device::{Cleaned, ClientSet, ServerSet, leftovers};
 use vdi_protocol::HResult;
 use vdi_region::{Access, Backend, ObjectName, Region};
 
@@ -237,9 +237,7 @@ fn another_layout_version(
         // Its owner lives: neither a Create nor a clean-up takes the name away.
         let next = ClientSet::new(environment.clone()).create(b"set", &client_config(1));
         assert!(next.is_err());
-        for leftover in leftovers(backend, Some(&environment.namespace)).unwrap() {
-            vdi_device::clean(&leftover).unwrap();
-        }
+        assert!(leftovers(backend, Some(&environment.namespace)).unwrap().is_empty());
         assert_eq!(objects_left(&environment).len(), 1);
         client.close().unwrap();
         assert_eq!(objects_left(&environment), NOTHING);
@@ -289,7 +287,7 @@ fn an_object_without_bytes_is_cleaned_up(#[values(false, true)] by_next_create: 
         } else {
             let found = leftovers(backend, Some(&environment.namespace)).unwrap();
             let [leftover] = found.as_slice() else { panic!("{found:?}") };
-            vdi_device::clean(leftover).unwrap();
+            assert_eq!(vdi_device::clean(leftover).unwrap(), Cleaned::Removed);
         }
         assert_eq!(objects_left(&environment), NOTHING);
     });
