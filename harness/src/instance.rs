@@ -25,6 +25,17 @@ pub fn open(
     Ok(Instance::new(server, environment, profile, &server_name(), log))
 }
 
+/// A new instance whose databases are gone with it. DISK devices without an absolute path are below
+/// `folder`.
+pub fn in_memory(
+    environment: Environment,
+    folder: &Path,
+    profile: Profile,
+    log: Arc<dyn ErrorLog>,
+) -> Instance {
+    Instance::new(Server::in_memory(folder), environment, profile, &server_name(), log)
+}
+
 /// What a default instance calls itself: the machine's name.
 pub fn server_name() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()

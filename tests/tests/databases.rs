@@ -128,3 +128,26 @@ fn the_running_servers_databases_are_meant() {
         .expect(0);
     server.kill();
 }
+
+// Catches: a server in memory that writes files, forgets while it runs, or is passed over in silence.
+#[test]
+fn databases_in_memory_go_with_their_server() {
+    let scene = Scene::new();
+    let mut server = scene.start(scene.vdisim("serve --listen 127.0.0.1:0 --in-memory"));
+    server.await_line("listening");
+    let sql = |query: &str| {
+        let mut sql = scene.vdisim("sql");
+        sql.args(["-b", "-Q", query]);
+        scene.run(sql)
+    };
+    sql("CREATE DATABASE mine").expect(0);
+    sql("BACKUP DATABASE mine TO DISK='mine.bak'").expect(0);
+    sql("RESTORE DATABASE mine FROM DISK='mine.bak' WITH REPLACE").expect(0);
+    scene.run(scene.vdisim("backup --set s --database mine")).expect(2).says("in memory");
+    server.kill();
+    server.wait();
+    let folder = scene.path("vdisim").join(scene.namespace());
+    assert!(folder.join("backup/mine.bak").is_file());
+    assert!(!folder.join("data").exists() && !folder.join("catalogue.json").exists());
+    sql("BACKUP DATABASE mine TO DISK='again.bak'").expect(1).says("Msg 911");
+}

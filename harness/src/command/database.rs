@@ -118,7 +118,14 @@ fn folder(environment: &Environment) -> Result<PathBuf, Failure> {
     let folder = data_folder(&environment.namespace)
         .map_err(|error| Failure::Environment(format!("{error}.")))?;
     let running = find(&folder).map_err(|error| Failure::Environment(error.to_string()))?;
-    Ok(running.map_or(folder, |server| server.data))
+    let Some(server) = running else { return Ok(folder) };
+    server.data.ok_or_else(|| {
+        Failure::Usage(format!(
+            "the namespace's server, process {}, keeps its databases in memory, where only its own \
+             statements reach them: run BACKUP or RESTORE with `vdisim sql`.",
+            server.pid
+        ))
+    })
 }
 
 fn knows(instance: &Instance, database: &str) -> Result<bool, Failure> {

@@ -28,6 +28,9 @@ pub(super) struct Arguments {
     /// ~/.local/share, where also `vdisim sql` finds them]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Keep the databases in memory; they are gone at the end
+    #[arg(long, conflicts_with = "data")]
+    in_memory: bool,
     /// A login with every right; may be repeated [default: sa, with a password made for this run]
     #[arg(long = "login", value_name = "USER:PASSWORD")]
     logins: Vec<LoginPair>,
@@ -75,7 +78,8 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
             Failure::Usage(format!("the certificate {path} cannot be written: {error}."))
         })?;
     }
-    output::say(&format!("databases are in {}", running.data().display()));
+    let place = running.data().map_or_else(|| "memory".into(), |data| data.display().to_string());
+    output::say(&format!("databases are in {place}"));
     if arguments.logins.is_empty() {
         let LoginPair { user, password } = running.login();
         output::say(&format!("log in as {user} with the password {password}"));
@@ -87,14 +91,33 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn settings(arguments: &Arguments) -> Settings {
-    let Arguments { listen, databases, data, logins, public_logins, activity, profile, .. } =
-        arguments.clone();
+    let Arguments {
+        listen,
+        databases,
+        data,
+        in_memory,
+        logins,
+        public_logins,
+        activity,
+        profile,
+        ..
+    } = arguments.clone();
     let encryption = match arguments.tls {
         Tls::Off => Encryption::Off,
         Tls::Auto => Encryption::Auto,
         Tls::Required => Encryption::Required,
     };
-    Settings { listen, databases, data, logins, public_logins, encryption, activity, profile }
+    Settings {
+        listen,
+        databases,
+        data,
+        in_memory,
+        logins,
+        public_logins,
+        encryption,
+        activity,
+        profile,
+    }
 }
 
 fn system_failed(error: std::io::Error) -> Failure {

@@ -36,8 +36,8 @@ pub struct Rendezvous {
     pub user: String,
     /// Its password.
     pub password: String,
-    /// Where it keeps its databases.
-    pub data: PathBuf,
+    /// Where it keeps its databases; none if in memory.
+    pub data: Option<PathBuf>,
     /// The certificate of its run as PEM; none if it has no TLS.
     pub certificate: Option<String>,
 }
@@ -107,7 +107,7 @@ impl Rendezvous {
         listens: SocketAddr,
         user: &str,
         password: &str,
-        data: &Path,
+        data: Option<&Path>,
         certificate: Option<&str>,
     ) -> Self {
         Rendezvous {
@@ -116,7 +116,7 @@ impl Rendezvous {
             pid: std::process::id(),
             user: user.to_owned(),
             password: password.to_owned(),
-            data: data.to_owned(),
+            data: data.map(Path::to_owned),
             certificate: certificate.map(str::to_owned),
         }
     }
@@ -268,7 +268,7 @@ mod tests {
             SocketAddr::from(([0, 0, 0, 0], 4711)),
             "sa",
             "secret",
-            Path::new("/data"),
+            Some(Path::new("/data")),
             None,
         )
     }

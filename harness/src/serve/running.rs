@@ -58,7 +58,7 @@ pub struct Running {
     activity: Option<Activity>,
     network: ServerHandle,
     certificate: Option<String>,
-    data: PathBuf,
+    data: Option<PathBuf>,
     login: LoginPair,
 }
 
@@ -84,7 +84,12 @@ impl Running {
         let network = tds_server::Server::bind(config(settings, &login))?;
         // A client that cuts a shared object short must not end the server.
         vdi_region::install_truncation_guard();
-        let instance = Arc::new(instance::open(environment, &data, settings.profile, error_log)?);
+        let profile = settings.profile;
+        let instance = Arc::new(match settings.in_memory {
+            true => instance::in_memory(environment, &data, profile, error_log),
+            false => instance::open(environment, &data, profile, error_log)?,
+        });
+        let data = Some(data).filter(|_| !settings.in_memory);
         take_in(&instance, &settings.databases)?;
         let activity = match settings.activity {
             0 => None,
@@ -98,7 +103,7 @@ impl Running {
             network.local_addr(),
             &login.user,
             &login.password,
-            &data,
+            data.as_deref(),
             certificate.as_deref(),
         );
         let announcement = place.announce(&rendezvous)?;
@@ -115,9 +120,9 @@ impl Running {
         self.certificate.as_deref()
     }
 
-    /// Where its databases are.
-    pub fn data(&self) -> &Path {
-        &self.data
+    /// Where its databases are; none if in memory.
+    pub fn data(&self) -> Option<&Path> {
+        self.data.as_deref()
     }
 
     /// A login with every right.

@@ -17,6 +17,8 @@ pub struct Settings {
     pub databases: Vec<DatabaseFile>,
     /// Where the databases are kept; none for the namespace's data folder.
     pub data: Option<PathBuf>,
+    /// Whether the databases are kept in memory instead, and gone at the end.
+    pub in_memory: bool,
     /// Logins with every right. Without one: `sa`, with a password made for this run.
     pub logins: Vec<LoginPair>,
     /// Logins that are no sysadmins: VIRTUAL_DEVICE is refused (3265).
@@ -36,6 +38,7 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 1433)),
             databases: Vec::new(),
             data: None,
+            in_memory: false,
             logins: Vec::new(),
             public_logins: Vec::new(),
             encryption: Encryption::Auto,

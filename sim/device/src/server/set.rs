@@ -383,12 +383,14 @@ impl Drop for Driver {
     }
 }
 
-/// For a server that takes any set: leftovers and sets that are served are passed over.
+/// For a server that takes any set: leftovers and sets that are served are passed over. One whose
+/// Create is not done counts: nobody tells of its end, so it has to be looked at again.
 fn can_be_served(environment: &Environment, object: &str) -> bool {
     let Ok(name) = ObjectName::new(object) else { return false };
     let Ok(segment) = ControlSegment::open_object(environment, &name) else { return false };
     let Control { server_attached, phase, .. } = segment.control();
+    let phase = phase.load(Ordering::Acquire);
     server_attached.load(Ordering::Acquire) == 0
-        && matches!(Phase::from_word(phase.load(Ordering::Acquire)), Some(Phase::Configurable))
+        && (phase == 0 || Phase::from_word(phase) == Some(Phase::Configurable))
         && segment.client_alive()
 }

@@ -292,3 +292,33 @@ fn an_object_without_bytes_is_cleaned_up(#[values(false, true)] by_next_create: 
         assert_eq!(objects_left(&environment), NOTHING);
     });
 }
+
+/// Catches: a server that takes any set and looks at one whose Create is not done, and then never again:
+/// nobody tells of the end of a Create.
+#[rstest]
+fn a_set_that_is_being_created_is_waited_for(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+) {
+    watched(move || {
+        let environment = environment(backend);
+        let client = ClientSet::new(environment.clone());
+        client.create(b"set", &client_config(1)).unwrap();
+        let [name] = &objects_left(&environment)[..] else { panic!() };
+        let outside = Region::open(backend, &ObjectName::new(name).unwrap()).unwrap();
+        // The phase, which is 0 until Create is done.
+        let phase = outside.word(128).unwrap();
+        let created = phase.swap(0, std::sync::atomic::Ordering::SeqCst);
+        let waiting = thread::spawn({
+            let environment = environment.clone();
+            move || ServerSet::wait_open(&environment, None, None)
+        });
+        thread::sleep(Duration::from_millis(50));
+        assert!(!waiting.is_finished());
+        phase.store(created, std::sync::atomic::Ordering::SeqCst);
+        let server = waiting.join().unwrap().unwrap();
+        assert_eq!(server.name(), b"set");
+        client.close().unwrap();
+        drop(server);
+        assert_eq!(objects_left(&environment), NOTHING);
+    });
+}
