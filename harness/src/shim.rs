@@ -76,8 +76,8 @@ pub fn undo(folder: &Path) -> Result<PathBuf, ShimError> {
     remove(target)
 }
 
-/// Puts the commands into `folder`, as links to `program`, over older ones of ours but over nothing
-/// else; if one of them cannot be put there, none is. Returns their paths.
+/// Puts the commands into `folder`, which is made if need be, as links to `program`, over older ones of
+/// ours but over nothing else; if one of them cannot be put there, none is. Returns their paths.
 pub fn install_commands(program: &Path, folder: &Path) -> Result<Vec<PathBuf>, ShimError> {
     let targets = COMMANDS.map(|name| folder.join(command_file(name)));
     let mut replaces = Vec::new();
@@ -88,6 +88,7 @@ pub fn install_commands(program: &Path, folder: &Path) -> Result<Vec<PathBuf>, S
         }
         replaces.push(is_there);
     }
+    fs::create_dir_all(folder).map_err(|error| ShimError::Io { path: folder.to_owned(), error })?;
     for (target, replaces) in targets.iter().zip(replaces) {
         let link = folder.join(format!(".{}.{}", file_name(target), std::process::id()));
         let placed = make_link(program, &link)
@@ -255,6 +256,8 @@ mod tests {
             assert!(placed.iter().all(|path| fs::read_link(path).unwrap() == program));
         }
         assert_eq!(undo_commands(folder.path()).unwrap().len(), 2);
+        let new = folder.path().join("a/b");
+        assert_eq!(install_commands(program, &new).unwrap()[0], new.join("sqlcmd"));
         let theirs = folder.path().join("osql");
         fs::write(&theirs, "theirs").unwrap();
         assert!(matches!(install_commands(program, folder.path()), Err(ShimError::Foreign(_))));
