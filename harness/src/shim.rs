@@ -256,14 +256,14 @@ mod tests {
             assert!(placed.iter().all(|path| fs::read_link(path).unwrap() == program));
         }
         assert_eq!(undo_commands(folder.path()).unwrap().len(), 2);
-        let new = folder.path().join("a/b");
-        assert_eq!(install_commands(program, &new).unwrap()[0], new.join("sqlcmd"));
         let theirs = folder.path().join("osql");
         fs::write(&theirs, "theirs").unwrap();
         assert!(matches!(install_commands(program, folder.path()), Err(ShimError::Foreign(_))));
         assert!(matches!(undo_commands(folder.path()), Err(ShimError::Foreign(_))));
         assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let new = folder.path().join("a/b");
+        assert_eq!(install_commands(program, &new).unwrap()[0], new.join("sqlcmd"));
     }
 
     // Catches: following a link that leads nowhere and writing its target.
