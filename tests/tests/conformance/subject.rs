@@ -23,7 +23,7 @@ pub(crate) fn good_client() -> &'static Path {
         let built = Command::new("g++")
             .args(["-std=c++11", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
             .arg(&path)
-            .arg(root.join("clients/good_client.cpp"))
+            .arg(root.join("clients/conformance/good_client.cpp"))
             .arg("-I")
             .arg(root.join("../sim/sqlvdi/include"))
             .arg("-L")

@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "media.hpp"
+#include "../media.hpp"
 
 // The one mistake that this process makes: its name, and its numbers if it has any.
 struct Mistake
@@ -63,7 +63,7 @@ class Medium
 {
 public:
     Medium(const std::string &path, bool backup, const std::string &mode)
-        : path_(path), backup_(backup), tape_(mode == "tape"), disk_(mode == "disk")
+        : path_(path), tape_(mode == "tape"), disk_(mode == "disk")
     {
         int truncate = backup && !disk_ ? O_TRUNC : 0;
         file_ = open(path.c_str(), backup ? O_RDWR | O_CREAT | truncate : O_RDONLY, 0666);
@@ -286,7 +286,7 @@ private:
     }
 
     std::string path_;
-    bool backup_, tape_, disk_;
+    bool tape_, disk_;
     int file_;
     int64_t at_ = 0, end_ = 0, passed_ = 0;
     std::set<int64_t> marks_;
