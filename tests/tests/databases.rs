@@ -151,3 +151,34 @@ fn databases_in_memory_go_with_their_server() {
     assert!(!folder.join("data").exists() && !folder.join("catalogue.json").exists());
     sql("BACKUP DATABASE mine TO DISK='again.bak'").expect(1).says("Msg 911");
 }
+
+// Catches: a look into a backup that reads the backup.
+#[rstest]
+fn a_look_reads_the_head_alone(
+    #[values("HEADERONLY", "FILELISTONLY", "LABELONLY")] statement: &str,
+) {
+    let scene = Scene::new();
+    let file = scene.path("file").display().to_string();
+    both(&scene, &format!("client backup --set s --file {file}"), "backup --set s --database pubs")
+        .expect(0);
+    let trace = scene.path("trace.jsonl");
+    let mut client = scene.vdisim(&format!("client restore --set s --file {file}"));
+    client.env("VDISIM_TRACE", &trace);
+    let client = scene.start(client);
+    scene.await_object("Host_s_");
+    let calls = || fs::read_to_string(&trace).unwrap_or_default();
+    while !calls().contains("\"Create\"") {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let mut sql = scene.vdisim("sql");
+    sql.args(["-b", "-Q", &format!("RESTORE {statement} FROM VIRTUAL_DEVICE='s'")]);
+    scene.run(sql).expect(0);
+    client.wait();
+    let bytes = |line: &str| -> u64 {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let is_answer = line["call"] == "CompleteCommand";
+        line["arguments"]["bytes"].as_u64().filter(|_| is_answer).unwrap_or(0)
+    };
+    let read: u64 = calls().lines().map(bytes).sum();
+    assert!((1..=65536).contains(&read), "{read} bytes");
+}

@@ -71,11 +71,19 @@ pub(super) enum Extent {
     Head,
 }
 
+/// Bytes of a stream that hold all its head but for very long configurations.
+const HEAD: u64 = 65536;
+
+/// Bytes of a Read for such a configuration.
+const HEAD_STEP: u64 = 4096;
+
 /// Takes the stream of one device.
 pub(super) struct FamilySink<'j> {
     reader: Reader,
     taker: Taker<'j>,
     extent: Extent,
+    /// Bytes taken.
+    taken: u64,
     piece: Vec<u8>,
 }
 
@@ -317,6 +325,7 @@ impl<'j> FamilySink<'j> {
                 continue_after_error,
             },
             extent,
+            taken: 0,
             piece: Vec::new(),
         }
     }
@@ -377,11 +386,13 @@ impl Sink for FamilySink<'_> {
             Extent::Whole => Ask::Read(u64::MAX),
             // The data behind the head is not wanted: one Read after the other.
             Extent::Head if outstanding > 0 => Ask::Wait,
-            Extent::Head => Ask::Read(65536),
+            // Behind its usual end in small steps: nothing of the data is read in vain.
+            Extent::Head => Ask::Read(HEAD.saturating_sub(self.taken).max(HEAD_STEP)),
         }
     }
 
     fn accept(&mut self, buffer: &SharedSlice<'_>) -> Result<(), SinkError> {
+        self.taken += buffer.len() as u64;
         let mut piece = std::mem::take(&mut self.piece);
         piece.resize(PIECE, 0);
         for at in (0..buffer.len()).step_by(PIECE) {
