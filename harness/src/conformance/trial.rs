@@ -90,6 +90,8 @@ impl Stage<'_> {
         };
         let order_file = path("order");
         fs::write(&order_file, serde_json::to_vec(&order).map_err(io::Error::other)?)?;
+        // Dropped behind the processes, also where an error ends the statement early.
+        let _clearing = Clearing(namespace);
         let mut server = Command::new(self.vdisim);
         server.arg("play").arg(&order_file).env("VDISIM_NAMESPACE", namespace);
         let server = spawn(server, &path("server"))?;
@@ -215,6 +217,16 @@ impl Stage<'_> {
             }
             thread::sleep(LOOK);
         }
+    }
+}
+
+/// Removes the namespace's objects when it is dropped.
+struct Clearing<'n>(&'n str);
+
+impl Drop for Clearing<'_> {
+    fn drop(&mut self) {
+        // What can't be removed stays for `vdisim doctor`.
+        let _ = clear(self.0);
     }
 }
 

@@ -158,7 +158,7 @@ fn a_run_leaves_a_report() {
     scene.run(suite(&scene, "", &line)).expect(2).says("taken/x");
 }
 
-// Catches: Ctrl-C that leaves processes or loses what was known.
+// Catches: Ctrl-C that leaves processes or shared memory, or loses what was known.
 #[test]
 fn ctrl_c_ends_everything_and_tells_what_is_known() {
     let scene = Scene::new();
@@ -167,9 +167,15 @@ fn ctrl_c_ends_everything_and_tells_what_is_known() {
     let running = scene.start(suite(&scene, "forgets=2", &line));
     // Far less than the cases would take, and enough to be in the midst of them.
     std::thread::sleep(std::time::Duration::from_millis(700));
-    let pid = nix::unistd::Pid::from_raw(running.id().cast_signed());
+    let id = running.id();
+    let pid = nix::unistd::Pid::from_raw(id.cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     running.wait().expect(1).says("interrupted");
+    let ours = format!("vdisim.t{id}-");
+    let objects = fs::read_dir("/dev/shm").unwrap();
+    let left = objects
+        .filter(|object| object.as_ref().unwrap().file_name().to_string_lossy().starts_with(&ours));
+    assert_eq!(left.count(), 0);
     let text = fs::read_to_string(folder.join("results.json")).unwrap();
     let results: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(results["runs"][0]["interrupted"], true);
