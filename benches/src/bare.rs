@@ -1,6 +1,6 @@
 //! What the machine can do, without any of our crates: processes with rings or a ping-pong between them
 //! in shared memory, and what making such memory costs. Unlike the product, these trust their peers.
-#![allow(unsafe_code, clippy::mut_from_ref)]
+#![allow(unsafe_code, clippy::disallowed_methods, clippy::mut_from_ref)]
 
 use std::fs::File;
 use std::slice::from_raw_parts_mut;
@@ -12,9 +12,8 @@ use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::thread::futex;
 
-use crate::process::{self, Other, timed_threads};
-use crate::relay;
 use crate::source::{Source, sum};
+use crate::{process, relay};
 
 /// A counter that one process raises and the other waits for, and whether that sleeps.
 #[repr(C, align(128))]
@@ -46,11 +45,10 @@ impl Bell {
     }
 }
 
-/// One ring: the buffers handed over, those given back, the sum of what was read. Rings lie in the
-/// first pages, the buffers behind them.
+/// One ring: buffers handed over, those given back, and the sum of what was read.
 #[repr(C)]
 struct Lane(Bell, Bell, AtomicU64);
-
+/// The bytes of all rings; the buffers lie behind them.
 const CONTROL: usize = 1 << 16;
 
 /// What two processes have between them.
@@ -70,7 +68,7 @@ pub struct Shape {
 
 /// Rings between this process and a child, which has one of these, too.
 #[derive(Debug)]
-pub struct Pair(MmapRaw, Shape, Vec<Mutex<()>>, Option<Other>);
+pub struct Pair(MmapRaw, Shape, Vec<Mutex<()>>, Option<process::Other>);
 
 impl Pair {
     /// Starts the child on `cpu`.
@@ -80,7 +78,7 @@ impl Pair {
         let (map, turns) = (map(&file), (0..buffers).map(|_| Mutex::default()).collect());
         let numbers = [cpu, lanes, buffers, size, spins, child_source, relay];
         let child = process::again(process::BARE, &numbers).stdin(file).spawn().expect("a child");
-        Pair(map, shape, turns, Some(Other(child)))
+        Pair(map, shape, turns, Some(process::Other(child)))
     }
 
     fn lane(&self, lane: usize) -> &Lane {
@@ -99,8 +97,7 @@ impl Pair {
         unsafe { from_raw_parts_mut(at.cast(), self.1.buffers.1 / 8) }
     }
 
-    /// The child's process id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.3.as_ref().map_or(0, |other| other.0.id())
     }
 
@@ -108,7 +105,7 @@ impl Pair {
     /// until the last was read. Panics when the sum is wrong.
     pub fn stream(&self, source: &Source, total: usize) -> Duration {
         let Shape { lanes, buffers: (buffers, _), .. } = self.1;
-        let elapsed = timed_threads(lanes, |lane| {
+        let elapsed = process::timed_threads(lanes, |lane| {
             let Lane(filled, _, sum) = self.lane(lane);
             sum.store(0, SeqCst);
             for chunk in source.chunks(total).skip(lane).step_by(lanes) {
@@ -145,12 +142,12 @@ impl Pair {
 
     /// `count` round trips: hand over, wait until it is back.
     pub fn round_trips(&self, count: u32) -> Duration {
-        let begun = Instant::now();
-        for _ in 0..count {
-            self.lane(0).0.ring();
-            self.wait_until_back(0, 0);
-        }
-        begun.elapsed()
+        process::timed_threads(1, |lane| {
+            for _ in 0..count {
+                self.lane(lane).0.ring();
+                self.wait_until_back(lane, 0);
+            }
+        })
     }
 
     fn wait_until_back(&self, lane: usize, but: usize) {
@@ -173,10 +170,15 @@ pub(crate) fn child(numbers: &[usize]) {
         buffer if child_source > 0 => buffer.copy_from_slice(source.chunk(count as usize)),
         buffer => _ = pair.lane(lane).2.fetch_add(sum(buffer), SeqCst),
     };
-    let all =
-        |lane| (0u32..).for_each(|count| (next(lane, count), work(lane, count), back(lane)).2);
+    let all = |lane| {
+        for count in 0u32.. {
+            next(lane, count);
+            work(lane, count);
+            back(lane);
+        }
+    };
     match relay {
-        0 => _ = timed_threads(lanes, all),
+        0 => _ = process::timed_threads(lanes, all),
         1 => relay::forward(
             &mut process::again(process::BARE, &[&numbers[..6], &[2]].concat()),
             (0u32..).map(|count| (next(0, count), count.into()).1),
@@ -187,13 +189,12 @@ pub(crate) fn child(numbers: &[usize]) {
 }
 
 /// A shared object without a name that has `len` bytes of memory.
-pub fn object(len: usize) -> File {
+pub(crate) fn object(len: usize) -> File {
     let file = tempfile::tempfile_in("/dev/shm").expect("a place in /dev/shm");
     fallocate(&file, FallocateFlags::empty(), 0, len as u64).expect("room in /dev/shm");
     file
 }
 
-/// Maps an object until what it returns is dropped.
-pub fn map(file: &File) -> MmapRaw {
+pub(crate) fn map(file: &File) -> MmapRaw {
     MmapOptions::new().map_raw(file).expect("mmap")
 }
