@@ -84,7 +84,7 @@ pub struct Estimate {
 }
 
 impl Runner {
-    /// Runs rounds until enough are kept, or three times as many were tried; first one that does not count.
+    /// Runs rounds until enough are kept, or twice as many were tried; first one that does not count.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Runner {
         let pids: Vec<u32> = contestants.iter().flat_map(|one| &one.other_sides).copied().collect();
         round(contestants)?;
         while rounds.kept.len() < self.rounds
-            && rounds.kept.len() + rounds.dropped < 3 * self.rounds
+            && rounds.kept.len() + rounds.dropped < 2 * self.rounds
         {
             let before = Load::now(&pids)?;
             let row = round(contestants)?;
@@ -262,7 +262,7 @@ mod tests {
         let rounds = Runner { rounds: 2, others_at_most: f64::NEG_INFINITY }
             .measure(&mut contestants)
             .unwrap();
-        assert_eq!((rounds.kept(), rounds.dropped()), (0, 6));
+        assert_eq!((rounds.kept(), rounds.dropped()), (0, 4));
         assert!(rounds.value("a").median.is_nan());
     }
 
