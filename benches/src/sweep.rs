@@ -3,8 +3,7 @@
 use anyhow::Result;
 
 use crate::bare::{Pair, Shape};
-use crate::measures::{RING, gib_per_second};
-use crate::process;
+use crate::measures::{Bench, RING, gib_per_second};
 use crate::report::Report;
 use crate::runner::{Contestant, Runner};
 use crate::source::Source;
@@ -17,9 +16,8 @@ const COUNTS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 const DEVICES: [usize; 5] = [1, 2, 4, 16, 64];
 const READINGS: [(Reading, &str); 3] =
     [(Reading::Sum, "reads"), (Reading::Sink, "copies"), (Reading::Nothing, "completes")];
-/// Bytes of the source, and bytes that a sample moves.
+/// Bytes of the source.
 const COLD: usize = 64 * MIB;
-const SAMPLE: usize = 256 * MIB;
 /// Rounds a point.
 const ROUNDS: usize = 3;
 
@@ -28,23 +26,23 @@ const ROUNDS: usize = 3;
 /// # Errors
 ///
 /// When a contestant fails.
-pub fn sweep(others_at_most: f64, cpus: (usize, usize), report: &mut Report) -> Result<()> {
-    let runner = Runner { rounds: ROUNDS, others_at_most };
-    process::pin(cpus.0);
+pub fn sweep(bench: &Bench, report: &mut Report) -> Result<()> {
+    let Bench { runner, cpus, sample, .. } = *bench;
+    let (runner, sample) = (Runner { rounds: runner.rounds.min(ROUNDS), ..runner }, sample / 2);
     let mut point = |buffers: (usize, usize), devices, (reading, name)| {
-        let what =
-            format!("{} x {} KiB, {devices} devices, client {name}", buffers.0, buffers.1 / KIB);
+        let (count, size) = (buffers.0, buffers.1 / KIB);
+        let what = format!("{count} × {size} KiB, {devices} devices, client {name}");
         eprintln!("{what} ...");
-        let source = Source::new(COLD, buffers.1);
+        let (source, total) = (Source::new(COLD, buffers.1), sample / buffers.1);
         let ring = Pair::start(Shape { buffers, ..RING }, cpus.1);
         let mut subject = Subject::with_client(cpus, reading, devices, buffers)?;
-        let (ours, theirs, total) = (subject.pids(), vec![ring.pid()], SAMPLE / buffers.1);
+        let (ours, theirs) = (subject.pids(), vec![ring.pid()]);
         let rounds = runner.measure(&mut [
             Contestant::new("ring", theirs, || {
-                Ok(gib_per_second(SAMPLE, ring.stream(&source, total)))
+                Ok(gib_per_second(sample, ring.stream(&source, total)))
             }),
             Contestant::new("ours", ours, || {
-                Ok(gib_per_second(SAMPLE, subject.stream(&source, total)?))
+                Ok(gib_per_second(sample, subject.stream(&source, total)?))
             }),
         ])?;
         report.add_point(what, rounds.value("ours"), rounds.ratio("ours", "ring"));

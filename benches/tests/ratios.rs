@@ -48,7 +48,7 @@ fn every_measure_is_in_the_last_line_and_the_report() {
     let output = Command::new("timeout")
         .arg("300")
         .arg(env!("CARGO_BIN_EXE_ratios"))
-        .args(["--smoke", "--others-at-most", "1000", "--command", "the test"])
+        .args(["--smoke", "--full", "--others-at-most", "1000", "--command", "the test"])
         .arg("--rivals")
         .arg(&rival)
         .arg("--engine")
@@ -73,5 +73,10 @@ fn every_measure_is_in_the_last_line_and_the_report() {
         assert!(report.contains(&format!("`{name}`")), "{name}: {report}");
     }
     assert!(numbers["pairs_kept"].as_u64() > Some(0) && numbers["pairs_dropped"] == 0, "{line}");
+    for point in
+        ["1 × 64 KiB, 1 devices, client reads", "8 × 1024 KiB, 64 devices, client completes"]
+    {
+        assert!(report.contains(point), "{report}");
+    }
     assert!(report.contains("the test") && report.contains("backup_vs_stream"), "{report}");
 }

@@ -25,7 +25,7 @@ struct Arguments {
     #[arg(long)]
     full: bool,
     /// The least that goes everywhere: to try the program.
-    #[arg(long, hide = true, conflicts_with_all = ["full", "quick"])]
+    #[arg(long, hide = true, conflicts_with = "quick")]
     smoke: bool,
     /// The share of all CPU time that other programs may use during a round that counts.
     #[arg(long, default_value_t = 0.06)]
@@ -59,9 +59,10 @@ fn main() -> Result<ExitCode> {
         _ => (25, 200, SAMPLE),
     };
     let (runner, rivals) = (Runner { rounds, others_at_most }, arguments.rivals);
-    let mut report = Bench { runner, cpus, rivals, deaths, sample }.run()?;
+    let bench = Bench { runner, cpus, rivals, deaths, sample };
+    let mut report = bench.run()?;
     if full {
-        sweep::sweep(others_at_most, cpus, &mut report)?;
+        sweep::sweep(&bench, &mut report)?;
     }
     process::unpin();
     eprint!("{report}");
