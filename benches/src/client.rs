@@ -3,6 +3,7 @@
 
 use std::hint::black_box;
 use std::io::BufRead;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ pub(crate) const NOW: &str = "now";
 pub(crate) const GET: &str = "get";
 /// … of a MapBufferHandle of a buffer that was mapped before.
 pub(crate) const MAP: &str = "map";
-/// … of the first MapBufferHandle after joining the set.
+/// … of the first MapBufferHandle of a process that has just joined the set.
 pub(crate) const MAP_FIRST: &str = "map-first";
 
 /// Calls that are timed together.
@@ -139,6 +140,18 @@ pub(crate) fn survive(numbers: &[usize]) -> Result<()> {
     Ok(())
 }
 
+/// `[CPU, handle]`: joins the set and answers with the seconds of the first MapBufferHandle, which maps the memory.
+pub(crate) fn map_first(numbers: &[usize]) -> Result<()> {
+    let &[cpu, handle] = numbers else { bail!("two numbers, not {numbers:?}") };
+    let set = CallerSet::new(&load()?);
+    set.open_in_secondary(SET.as_bytes())?;
+    process::pin(cpu);
+    let begun = Instant::now();
+    black_box(set.buffer_address(handle as u32)?);
+    println!("{}", begun.elapsed().as_secs_f64());
+    Ok(set.close()?)
+}
+
 /// The time since the machine started, the same in all processes.
 pub(crate) fn monotonic() -> Duration {
     let now = clock_gettime(ClockId::Monotonic);
@@ -160,13 +173,9 @@ pub(crate) fn handles(numbers: &[usize]) -> Result<()> {
             // As a client in C++ calls it: what makes the address safe to use in Rust is not the interface's.
             MAP => seconds_per_call(|| set.buffer_address(handle)),
             MAP_FIRST => mean_seconds(|| {
-                let joined = CallerSet::new(&drop_in);
-                joined.open_in_secondary(SET.as_bytes())?;
-                let begun = Instant::now();
-                black_box(joined.buffer_address(handle)?);
-                let elapsed = begun.elapsed();
-                joined.close()?;
-                Ok(elapsed)
+                let mut joins = process::again(process::FIRST, &[cpu, handle as usize]);
+                let answer = String::from_utf8(joins.stdin(Stdio::null()).output()?.stdout)?;
+                Ok(Duration::from_secs_f64(answer.trim().parse().context("the first map failed")?))
             }),
             other => bail!("a line that is not known: {other}"),
         }?;

@@ -30,6 +30,8 @@ pub(crate) const SINK: &str = "__sink";
 pub(crate) const RELAY: &str = "__relay";
 /// … of that third process.
 pub(crate) const SECONDARY: &str = "__secondary";
+/// … of a process that joins a set and maps one buffer.
+pub(crate) const FIRST: &str = "__first";
 /// … of a client whose server is killed.
 pub(crate) const SURVIVE: &str = "__survive";
 /// … of a server that opens one set and then does nothing.
@@ -74,6 +76,7 @@ pub fn run_if_other_side() -> Result<bool> {
         Some(SINK) => client::sink,
         Some(RELAY) => client::relay,
         Some(SECONDARY) => client::secondary,
+        Some(FIRST) => client::map_first,
         Some(SURVIVE) => client::survive,
         Some(SERVER) => subject::serve_nothing,
         _ => return Ok(false),

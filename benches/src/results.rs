@@ -101,12 +101,11 @@ impl Results<'_> {
         let mut text = String::new();
         for line in self.with_goal() {
             let how = match self.report.verdict(line) {
-                Verdict::None | Verdict::Met => continue,
+                Verdict::None | Verdict::Met | Verdict::NotMeasured => continue,
                 Verdict::MissedByTheMedian => {
                     "the interval reaches the goal, the median is off by more than the noise"
                 }
                 Verdict::Missed => "the interval does not reach the goal",
-                Verdict::NotMeasured => "no pair was undisturbed",
             };
             let reason = reason(NOTES, line.name).unwrap_or("no reason is known yet");
             writeln!(text, "- `{}`: {how}; {reason}", line.name)?;

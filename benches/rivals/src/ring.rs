@@ -1,5 +1,5 @@
 //! A plain ring in memory of the `shared_memory` crate. It trusts its peer, as the product does not.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::disallowed_methods, reason = "what a plain ring does")]
 
 use std::path::Path;
 use std::slice::from_raw_parts_mut;
