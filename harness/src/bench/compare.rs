@@ -109,13 +109,10 @@ pub fn strangers(base: &Results, now: &Results) -> Vec<String> {
             all.push(format!("another {what}: {before} before, {after} now"));
         }
     };
-    let client = |results: &Results| results.client.clone().unwrap_or_else(|| "vdisim's own".into());
+    let client =
+        |results: &Results| results.client.clone().unwrap_or_else(|| "vdisim's own".into());
     differ("processor", &base.machine.processor, &now.machine.processor);
-    differ(
-        "number of CPUs",
-        &base.machine.cpus.to_string(),
-        &now.machine.cpus.to_string(),
-    );
+    differ("number of CPUs", &base.machine.cpus.to_string(), &now.machine.cpus.to_string());
     differ("system", &base.machine.system, &now.machine.system);
     differ("kernel", &base.machine.kernel, &now.machine.kernel);
     differ("build", &base.build, &now.build);

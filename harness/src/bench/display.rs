@@ -58,7 +58,8 @@ fn row(result: &CellResult) -> Vec<String> {
         return row;
     };
     let runs = result.runs.len() as f64;
-    let mean = |of: &dyn Fn(&super::RunFigures) -> f64| result.runs.iter().map(of).sum::<f64>() / runs;
+    let mean =
+        |of: &dyn Fn(&super::RunFigures) -> f64| result.runs.iter().map(of).sum::<f64>() / runs;
     let switches = mean(&|run| {
         let all = run.client_context_switches + run.server_context_switches;
         all as f64 / (run.bytes as f64 / GIB)
@@ -95,13 +96,20 @@ fn micros(value: f64) -> String {
 fn push_table(text: &mut String, rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     // What a failed cell says instead of a number has no part in the width.
-    let cells = |k: usize| rows.iter().filter(move |row| row.len() == columns).filter_map(move |row| row.get(k));
-    let widths: Vec<_> =
-        (0..columns).map(|k| cells(k).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    let cells = |k: usize| {
+        rows.iter().filter(move |row| row.len() == columns).filter_map(move |row| row.get(k))
+    };
+    let widths: Vec<_> = (0..columns)
+        .map(|k| cells(k).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .collect();
     for row in rows {
         let mut line = String::new();
         for (k, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            _ = if k == 0 { write!(line, "{cell:width$}") } else { write!(line, "  {cell:>width$}") };
+            _ = if k == 0 {
+                write!(line, "{cell:width$}")
+            } else {
+                write!(line, "  {cell:>width$}")
+            };
         }
         _ = writeln!(text, "{}", line.trim_end());
     }
@@ -109,7 +117,8 @@ fn push_table(text: &mut String, rows: &[Vec<String>]) {
 
 fn footing(results: &Results) -> String {
     let mut text = String::from("\n");
-    let copies: Vec<_> = results.baselines.iter().map(|it| it.bytes_per_second.median / GIB).collect();
+    let copies: Vec<_> =
+        results.baselines.iter().map(|it| it.bytes_per_second.median / GIB).collect();
     if let (Some(least), Some(most)) =
         (copies.iter().copied().reduce(f64::min), copies.iter().copied().reduce(f64::max))
     {
@@ -121,7 +130,7 @@ fn footing(results: &Results) -> String {
     if let Some(cost) = &results.measuring {
         _ = writeln!(
             text,
-            "Measuring made the stream {:+.1} % slower ({:+.1} to {:+.1} %, {} pairs, {}).",
+            "With the times recorded a stream took {:+.1} % longer than without ({:+.1} to {:+.1} % in {} pairs; {}).",
             cost.cost * 100.0,
             cost.low * 100.0,
             cost.high * 100.0,
@@ -130,7 +139,9 @@ fn footing(results: &Results) -> String {
         );
     }
     if results.build == "debug" {
-        text.push_str("This vdisim is a debug build: build with --release before you believe a number.\n");
+        text.push_str(
+            "This vdisim is a debug build: build with --release before you believe a number.\n",
+        );
     }
     text.push_str(&results.disclaimer);
     text
@@ -145,7 +156,8 @@ pub fn regressions(comparison: &Comparison) -> String {
             Verdict::Regressed => "REGRESSED",
             _ => "improved",
         };
-        let noise = if change.within_noise { "; runs of both overlap, so it may be noise" } else { "" };
+        let noise =
+            if change.within_noise { "; runs of both overlap, so it may be noise" } else { "" };
         _ = writeln!(
             text,
             "{word} {}: {} {:+.1} % ({} before, {} now{noise})",

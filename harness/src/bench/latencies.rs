@@ -12,9 +12,8 @@ use vdi_protocol::CommandCode;
 use super::results::Latencies;
 
 /// The parts of a distribution that are kept for plots.
-const QUANTILES: [f64; 15] = [
-    0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999, 1.0,
-];
+const QUANTILES: [f64; 15] =
+    [0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999, 1.0];
 
 /// Nanoseconds, exact to a part in a thousand.
 #[derive(Clone, Debug)]

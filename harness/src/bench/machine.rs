@@ -26,6 +26,8 @@ fn read(path: &str) -> String {
 
 /// The value behind the first `name: `.
 fn field(text: &str, name: &str) -> Option<String> {
-    let value = |line: &str| Some(line.strip_prefix(name)?.trim_start().strip_prefix(':')?.trim().to_owned());
+    let value = |line: &str| {
+        Some(line.strip_prefix(name)?.trim_start().strip_prefix(':')?.trim().to_owned())
+    };
     text.lines().find_map(value)
 }

@@ -335,8 +335,7 @@ impl Results {
     pub fn to_result(&self) -> Result<(), Failure> {
         let failed = self.cells.iter().filter(|cell| cell.failure.is_some()).count();
         let comparison = self.comparison.iter().flat_map(|comparison| &comparison.changes);
-        let regressed =
-            comparison.filter(|change| change.verdict == Verdict::Regressed).count();
+        let regressed = comparison.filter(|change| change.verdict == Verdict::Regressed).count();
         let mut what = Vec::new();
         if self.interrupted {
             what.push("the run was interrupted".to_owned());

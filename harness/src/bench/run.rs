@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -317,11 +317,7 @@ impl Observer for OnlyTime {
     }
 }
 
-fn start(
-    mut command: Command,
-    order: &Order<'_>,
-    times: &Path,
-) -> Result<ProcessGroup, RunError> {
+fn start(mut command: Command, order: &Order<'_>, times: &Path) -> Result<ProcessGroup, RunError> {
     if order.measured {
         command.env(sqlvdi::times::VARIABLE, times);
     }
@@ -345,10 +341,7 @@ fn said(folder: &Path) -> (String, String) {
     let [out, err] = outputs(folder).map(|path| fs::read(path).unwrap_or_default());
     let words = if err.is_empty() { &out } else { &err };
     let last = &words[words.len().saturating_sub(LAST_WORDS)..];
-    (
-        String::from_utf8_lossy(&out).into_owned(),
-        String::from_utf8_lossy(last).trim().to_owned(),
-    )
+    (String::from_utf8_lossy(&out).into_owned(), String::from_utf8_lossy(last).trim().to_owned())
 }
 
 fn with_words(what: String, words: &str) -> String {

@@ -71,8 +71,9 @@ fn used(pid: i32) -> Option<Used> {
         // A thread may end between being listed and being read.
         let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
         let counts = status.lines().filter(|line| line.contains("ctxt_switches:"));
-        switches +=
-            counts.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum::<u64>();
+        switches += counts
+            .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
+            .sum::<u64>();
     }
     Some(Used { cpu_seconds, switches })
 }

@@ -100,6 +100,7 @@ impl Watch {
 
     fn completed(&self, device: u32, code: CommandCode, took: Duration) {
         self.outstanding.fetch_sub(1, Ordering::Relaxed);
+        self.moves.fetch_add(1, Ordering::Relaxed);
         let Some(lane) = self.lanes.get(device as usize) else { return };
         let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
         lane.commands += 1;
@@ -116,10 +117,10 @@ impl Watch {
 
 impl Observer for Watch {
     fn event(&self, event: &Event<'_>) {
-        self.moves.fetch_add(1, Ordering::Relaxed);
         match event {
             Event::Opened => _ = self.before.set(Usage::now(self.group)),
             Event::Sent { code, .. } => {
+                self.moves.fetch_add(1, Ordering::Relaxed);
                 match *code {
                     CommandCode::READ | CommandCode::WRITE => {
                         self.begun.get_or_init(Instant::now);

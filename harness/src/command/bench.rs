@@ -1,6 +1,8 @@
 //! `vdisim bench`.
 
+use std::fs::Permissions;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -182,9 +184,10 @@ impl Arguments {
             Some(line) => Contender::Command(
                 Subject::parse(line).map_err(|error| Failure::Usage(error.to_string()))?,
             ),
-            None => Contender::Own(std::env::current_exe().map_err(|error| {
-                Failure::NotStarted { program: "vdisim".to_owned(), error }
-            })?),
+            None => Contender::Own(
+                std::env::current_exe()
+                    .map_err(|error| Failure::NotStarted { program: "vdisim".to_owned(), error })?,
+            ),
         };
         Ok(Bench {
             contender,
@@ -262,12 +265,18 @@ struct Place {
 impl Place {
     fn new(path: &Path) -> Result<Place, Failure> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
-        match file {
-            Ok(_) if path.is_dir() => Err(refused(path, &std::io::ErrorKind::IsADirectory.into())),
-            Ok(file) => Ok(Place { path: path.to_owned(), file: file }),
-            Err(error) => Err(refused(path, &error)),
+        let folder = folder.unwrap_or(Path::new("."));
+        if path.is_dir() {
+            return Err(refused(path, &"it is a folder"));
         }
+        if !folder.is_dir() {
+            return Err(refused(path, &format!("there is no folder {}", folder.display())));
+        }
+        // As every new file, not as a secret one.
+        let access = Permissions::from_mode(0o666);
+        let file = tempfile::Builder::new().permissions(access).tempfile_in(folder);
+        let file = file.map_err(|error| refused(path, &error))?;
+        Ok(Place { path: path.to_owned(), file })
     }
 
     fn write(self, text: &str) -> Result<(), Failure> {
@@ -278,7 +287,7 @@ impl Place {
     }
 }
 
-fn refused(path: &Path, error: &std::io::Error) -> Failure {
+fn refused(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::Usage(format!("{} cannot be written: {error}.", path.display()))
 }
 

@@ -50,9 +50,8 @@ impl CommandTimes {
             let at = place * 4;
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
         };
-        let time = |place: usize| {
-            u64::from(word(4 + place * 2)) | u64::from(word(5 + place * 2)) << 32
-        };
+        let time =
+            |place: usize| u64::from(word(4 + place * 2)) | u64::from(word(5 + place * 2)) << 32;
         CommandTimes {
             process: word(0),
             device: word(1),

@@ -69,11 +69,15 @@ function sweep() {
   byId("metric-about").textContent = metric.about;
   const values = data.cells.flatMap((r) => metric.of(r)).filter(Number.isFinite);
   const copies = metric.copy ? data.cells.map((r) => metric.copy(r.cell)).filter(Number.isFinite) : [];
-  const most = Math.max(...values, ...copies, 1e-9);
-  const plots = data.sweep.operations.flatMap((operation) => data.sweep.devices.map((devices) => sweepPlot(metric, operation, devices, most)));
+  // A line far above everything else would press the curves to the ground.
+  const peak = Math.max(...values, 1e-9);
+  const far = copies.length > 0 && Math.min(...copies) > 3 * peak;
+  const most = far ? peak : Math.max(peak, ...copies);
+  const plots = data.sweep.operations.flatMap((operation) => data.sweep.devices.map((devices) => sweepPlot(metric, operation, devices, most, far)));
+  byId("plots").style.setProperty("--columns", data.sweep.devices.length > 4 ? 4 : data.sweep.devices.length);
   byId("plots").replaceChildren(...plots);
   const keys = data.sweep.bufferCounts.map((buffers, k) => element("span", {}, element("i", { class: "line", style: `background: ${colour(k)}` }), `BUFFERCOUNT ${buffers}`));
-  if (metric.copy) keys.push(element("span", {}, element("i", { class: "dashes" }), "memory copy"));
+  if (metric.copy) keys.push(element("span", {}, element("i", { class: "dashes" }), far ? `memory copy: ${short(Math.min(...copies))} to ${short(Math.max(...copies))} ${metric.unit}, above these plots` : "memory copy"));
   if (["Throughput", "CPU time", "Share of memcpy"].includes(metric.name) && data.comparison?.changes.length) keys.push(element("span", {}, element("i", { class: "dots" }), "the base, where it was compared"));
   byId("legend").replaceChildren(...keys);
 }
@@ -108,7 +112,7 @@ function stages() {
   const runTitles = ["Run", "GiB/s", "client CPU s/GiB", "server CPU s/GiB", "client switches/GiB", "server switches/GiB", "in flight (max)", "with the client", "Flush"].map((title) => element("th", {}, title));
   const several = element("div", { class: "scroll" }, element("table", {}, element("thead", {}, element("tr", {}, ...runTitles)), runs));
   const commands = result.runs.reduce((all, run) => all + run.commands, 0);
-  place.replaceChildren(percentilePlot(result.stages), element("div", { class: "scroll" }, table, element("p", { class: "about" }, `${short(commands)} commands in ${count(result.runs.length, "run")}.`)), several);
+  place.replaceChildren(percentilePlot(result.stages), element("div", { class: "scroll" }, table, element("p", { class: "about" }, `${commands.toLocaleString("en").replaceAll(",", "\u202f")} commands in ${count(result.runs.length, "run")}.`)), several);
   several.style.gridColumn = "1 / -1";
 }
 
@@ -118,10 +122,10 @@ function columns() {
   const cpuMost = Math.max(...data.cells.map((r) => r.cpuSecondsPerGib?.median ?? 0), 1e-9);
   const mean = (r, of) => r.runs.reduce((all, run) => all + of(run), 0) / r.runs.length;
   const meter = (...parts) => element("span", { class: "meter", "aria-hidden": "true" }, ...parts.map(([part, paint]) => element("i", { style: `width: ${part * 100}%; background: ${paint}` })));
-  const both = (of, digits = "") => ({ by: of, show: (r) => short(of(r)) + digits });
-  const stage = (title, name) => ["p50", "p99"].map((p, k) => ({ title: `${title} ${p}`, ruled: k === 0, by: (r) => r.stages[name]?.[p] ?? -1, show: (r) => (r.stages[name] ? microsText(r.stages[name][p]) : "–") }));
+  const stage = (title, name) => ({ title, ruled: name === "getCommand", by: (r) => r.stages[name]?.p50 ?? -1, show: (r) => (r.stages[name] ? `${microsText(r.stages[name].p50)} / ${microsText(r.stages[name].p99)}` : "–") });
   const client = (r) => mean(r, (run) => run.clientCpuSeconds / gib(run));
   const server = (r) => mean(r, (run) => run.serverCpuSeconds / gib(run));
+  const switches = (r) => mean(r, (run) => (run.clientContextSwitches + run.serverContextSwitches) / gib(run));
   return [
     { title: "Operation", always: true, by: (r) => data.sweep.operations.indexOf(r.cell.operation), show: (r) => r.cell.operation },
     { title: "Devices", always: true, by: (r) => r.cell.devices, show: (r) => String(r.cell.devices) },
@@ -130,9 +134,9 @@ function columns() {
     { title: "±", by: (r) => noise(r.bytesPerSecond), show: (r) => percentText(noise(r.bytesPerSecond)) },
     { title: "of memcpy", by: (r) => r.shareOfMemoryCopy?.median ?? 0, show: (r) => (r.shareOfMemoryCopy ? percentText(r.shareOfMemoryCopy.median, 0) : "–") },
     { title: "CPU s/GiB, client + server", ruled: true, by: (r) => r.cpuSecondsPerGib.median, show: (r) => [`${short(client(r))} + ${short(server(r))}`, meter([client(r) / cpuMost, "var(--s1)"], [server(r) / cpuMost, "var(--s2)"])] },
-    { title: "switches/GiB", ...both((r) => mean(r, (run) => (run.clientContextSwitches + run.serverContextSwitches) / gib(run))) },
+    { title: "switches/GiB", by: switches, show: (r) => short(switches(r)) },
     { title: "in flight", by: (r) => mean(r, (run) => run.inFlight), show: (r) => mean(r, (run) => run.inFlight).toFixed(1) },
-    ...stage("GetCommand", "getCommand"), ...stage("work", "clientWork"), ...stage("to next", "completeToNext"), ...stage("round trip", "roundTrip"),
+    stage("GetCommand p50 / p99", "getCommand"), stage("client's work", "clientWork"), stage("Complete → next", "completeToNext"), stage("round trip", "roundTrip"),
   ];
 }
 

@@ -25,7 +25,7 @@ const tickText = (value) => (value >= 10000 ? `${short(value / 1000)}k` : String
 const WIDE = 400, HIGH = 232, LEFT = 46, RIGHT = 14, TOP = 12, BOTTOM = 34;
 
 // A small multiple: one operation and number of devices, over the transfer sizes, a line for each buffer count.
-function sweepPlot(metric, operation, devices, most) {
+function sweepPlot(metric, operation, devices, most, far) {
   const sizes = data.sweep.maxTransferSizes;
   const x = (size) => LEFT + ((sizes.indexOf(size) + 0.5) * (WIDE - LEFT - RIGHT)) / sizes.length;
   const scale = ticks(most);
@@ -39,7 +39,7 @@ function sweepPlot(metric, operation, devices, most) {
   for (const size of sizes) picture.append(svg("text", { x: x(size), y: HIGH - BOTTOM + 16, "text-anchor": "middle" }, sizeText(size)));
   picture.append(svg("text", { x: WIDE - RIGHT, y: HIGH - 4, "text-anchor": "end" }, "MAXTRANSFERSIZE"));
   const known = data.cells.filter((r) => r.cell.operation === operation && r.cell.devices === devices);
-  if (metric.copy) copyLine(picture, metric, sizes, x, y);
+  if (metric.copy && !far) copyLine(picture, metric, sizes, x, y);
   data.sweep.bufferCounts.forEach((buffers, k) => {
     const line = known.filter((r) => r.cell.bufferCount === buffers).map((r) => ({ r, s: spread(metric.of(r)) })).filter((p) => p.s);
     const shift = (k - (data.sweep.bufferCounts.length - 1) / 2) * 7;
@@ -87,20 +87,24 @@ const STAGES = [
   ["roundTrip", "Round trip", "the server's view, queues included"],
 ];
 
+const powerText = (power) => (power < 0 ? `${10 ** (power + 3)} ns` : power < 3 ? `${10 ** power} µs` : power < 6 ? `${10 ** (power - 3)} ms` : `${10 ** (power - 6)} s`);
+
 // Percentiles as HdrHistogram draws them: the tail has as much room as the middle.
 function percentilePlot(stages) {
   const wide = 620, high = 300, left = 62, right = 16, top = 14, bottom = 36;
-  const marks = [0, 0.5, 0.9, 0.99, 0.999, 0.9999];
+  const marks = [0, 0.5, 0.9, 0.99, 0.999];
   const place = (part) => Math.log10(1 / (1 - Math.min(part, 0.99995)));
   const x = (part) => left + (place(part) / place(1)) * (wide - left - right);
   const shown = STAGES.filter(([name]) => stages[name]);
-  const values = shown.flatMap(([name]) => stages[name].quantiles.map(([, value]) => Math.max(value, 0.01)));
+  // Behind the last but one there is only the longest.
+  const curve = (name) => stages[name].quantiles.filter(([part]) => part === 1 || part <= 1 - 1 / stages[name].count);
+  const values = shown.flatMap(([name]) => curve(name).map(([, value]) => Math.max(value, 0.01)));
   const [from, to] = [Math.floor(Math.log10(Math.min(...values))), Math.ceil(Math.log10(Math.max(...values) * 1.02))];
   const y = (value) => high - bottom - ((Math.log10(Math.max(value, 10 ** from)) - from) / Math.max(to - from, 1)) * (high - bottom - top);
   const picture = svg("svg", { viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": "Percentiles of the stages; the table has the numbers" });
   for (let power = from; power <= to; power += 1) {
     picture.append(svg("line", { class: "grid", x1: left, x2: wide - right, y1: y(10 ** power), y2: y(10 ** power) }));
-    picture.append(svg("text", { x: left - 6, y: y(10 ** power) + 4, "text-anchor": "end" }, microsText(10 ** power)));
+    picture.append(svg("text", { x: left - 6, y: y(10 ** power) + 4, "text-anchor": "end" }, powerText(power)));
   }
   for (const part of marks) {
     picture.append(svg("line", { class: "grid", x1: x(part), x2: x(part), y1: top, y2: high - bottom }));
@@ -109,9 +113,9 @@ function percentilePlot(stages) {
   picture.append(svg("text", { x: wide - right, y: high - bottom + 16, "text-anchor": "end" }, "max"));
   picture.append(svg("text", { x: wide - right, y: high - 4, "text-anchor": "end" }, "so many do not exceed"));
   shown.forEach(([name, label], k) => {
-    const points = stages[name].quantiles.map(([part, value]) => `${x(part)},${y(value)}`);
+    const points = curve(name).map(([part, value]) => `${x(part)},${y(value)}`);
     picture.append(svg("polyline", { class: "curve", stroke: colour(k), points: points.join(" ") }));
-    for (const [part, value] of stages[name].quantiles) {
+    for (const [part, value] of curve(name)) {
       const text = `${label}: ${part === 1 ? "max" : `p${Number((part * 100).toPrecision(6))}`} ${microsText(value)}`;
       picture.append(svg("circle", { fill: colour(k), cx: x(part), cy: y(value), r: 3 }, svg("title", {}, text)));
     }
