@@ -155,7 +155,7 @@ mod tests {
         let base: Results = serde_json::from_value(serde_json::json!({
             "version": 1, "disclaimer": "", "vdisim": "", "build": "", "dropIn": "", "command": [],
             "machine": {"processor": "", "cpus": 1, "memory": 1, "system": "", "kernel": ""},
-            "started": 0, "seconds": 1.0, "interrupted": false,
+            "started": 0, "seconds": 1.0, "interrupted": false, "otherLoad": 0.0,
             "sweep": {"operations": [], "maxTransferSizes": [], "bufferCounts": [], "devices": []},
             "bytesPerRun": 1, "repeats": 3, "baselines": [],
             "cells": [serde_json::to_value(result(100.0, 1.0)).unwrap()],

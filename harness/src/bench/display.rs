@@ -6,6 +6,8 @@ use super::results::{CellResult, Change, Comparison, Latencies, Results, Verdict
 use super::sweep::bytes_text;
 
 const GIB: f64 = (1u64 << 30) as f64;
+/// So much of other work is worth a word.
+const NOISY: f64 = 0.05;
 
 /// Everything but the comparison.
 pub fn table(results: &Results) -> String {
@@ -130,12 +132,21 @@ fn footing(results: &Results) -> String {
     if let Some(cost) = &results.measuring {
         _ = writeln!(
             text,
-            "With the times recorded a stream took {:+.1} % longer than without ({:+.1} to {:+.1} % in {} pairs; {}).",
+            "With the times recorded a stream took {:+.1} % longer than without ({:+.1} to {:+.1} % in {} \
+             pairs) and {:+.1} % more CPU time; {}.",
             cost.cost * 100.0,
             cost.low * 100.0,
             cost.high * 100.0,
             cost.pairs,
+            cost.cpu_cost * 100.0,
             cost.cell
+        );
+    }
+    if results.other_load >= NOISY {
+        _ = writeln!(
+            text,
+            "Other work used {:.0} % of the CPUs meanwhile: the numbers are noisy.",
+            results.other_load * 100.0
         );
     }
     if results.build == "debug" {

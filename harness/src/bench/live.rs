@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::bench::Listener;
+use super::rounds::Listener;
 use super::sweep::{Cell, bytes_text};
 
 /// Shows a run on standard error.

@@ -11,7 +11,6 @@
 //! ceiling with this client on this machine, not the speed of SQL Server.
 
 mod baseline;
-mod bench;
 mod client;
 mod compare;
 mod display;
@@ -20,13 +19,13 @@ mod live;
 mod machine;
 mod page;
 mod results;
+mod rounds;
 mod run;
 mod stream;
 mod sweep;
 mod usage;
 mod watch;
 
-pub use bench::{Bench, Contender, Listener};
 pub use client::{MoverError, MoverPlan, move_stream};
 pub use compare::{Difference, Metric, compare, strangers};
 pub use display::{regressions, table};
@@ -36,5 +35,6 @@ pub use results::{
     Baseline, BenchError, CellResult, Change, Comparison, DISCLAIMER, Latencies, Machine,
     MeasuringCost, Results, RunFigures, Spread, Stages, VERSION, Verdict, schema,
 };
+pub use rounds::{Bench, Contender, Listener};
 pub use run::RunError;
 pub use sweep::{Cell, Operation, Sweep, bytes, bytes_text};

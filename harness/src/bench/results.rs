@@ -47,9 +47,13 @@ pub struct Results {
     pub seconds: f64,
     /// Whether it was ended before everything was measured.
     pub interrupted: bool,
+    /// The part of all CPU time that other work on the machine used meanwhile; 0.05 and more make the
+    /// numbers noisy.
+    pub other_load: f64,
     /// What was to be measured.
     pub sweep: Sweep,
-    /// Bytes that a run moves, over all devices.
+    /// Bytes that a run moves, over all devices; more where that is less than four times what the
+    /// cell's buffers hold.
     pub bytes_per_run: u64,
     /// Runs of each cell.
     pub repeats: u32,
@@ -93,6 +97,8 @@ pub struct MeasuringCost {
     pub low: f64,
     /// The most of all pairs.
     pub high: f64,
+    /// The same of the CPU time of client and server, which other work on the machine disturbs less.
+    pub cpu_cost: f64,
     /// Pairs of runs.
     pub pairs: u32,
 }

@@ -132,6 +132,12 @@ impl Cell {
         buffers + u64::from(self.devices) * HEAD + CONTROL
     }
 
+    /// Bytes that a run moves if `least` are asked for: buffers are touched for the first time only
+    /// once, and that must not be all there is to see.
+    pub(crate) fn bytes(&self, least: u64) -> u64 {
+        least.max(4 * u64::from(self.buffer_count) * u64::from(self.max_transfer_size))
+    }
+
     /// Its devices' names, as `--client` gets them.
     pub(crate) fn device_names(&self) -> Vec<String> {
         let name = |device| match device {

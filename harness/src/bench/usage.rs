@@ -54,6 +54,43 @@ impl Usage {
     }
 }
 
+/// The machine's CPU time so far, and what of it was this process's and its children's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    all: f64,
+    idle: f64,
+    own: f64,
+}
+
+impl Load {
+    /// Looks now; `None` where there is no `/proc/stat`.
+    pub(crate) fn now() -> Option<Load> {
+        let stat = fs::read_to_string("/proc/stat").ok()?;
+        // cpu user nice system idle iowait irq softirq steal …
+        let fields = stat.lines().next()?.split_whitespace().skip(1).take(8);
+        let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+        let tick = rustix::param::clock_ticks_per_second() as f64;
+        let own = [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN].into_iter().map(|who| {
+            let usage = getrusage(who).ok()?;
+            let seconds =
+                |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+            Some(seconds(usage.user_time()) + seconds(usage.system_time()))
+        });
+        Some(Load {
+            all: ticks.iter().sum::<f64>() / tick,
+            idle: (ticks.get(3)? + ticks.get(4)?) / tick,
+            own: own.sum::<Option<f64>>()?,
+        })
+    }
+
+    /// The part of all CPU time since `before` that others used; what a hypervisor took counts as theirs.
+    pub(crate) fn others_since(&self, before: &Load) -> f64 {
+        let all = self.all - before.all;
+        let rest = all - (self.idle - before.idle) - (self.own - before.own);
+        if all > 0.0 { (rest / all).clamp(0.0, 1.0) } else { 0.0 }
+    }
+}
+
 fn own() -> Used {
     let switches = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| {
         usage.voluntary_context_switches() + usage.involuntary_context_switches()
@@ -102,6 +139,16 @@ mod tests {
 
     use super::*;
     use crate::process::ProcessGroup;
+
+    // Catches: work of this process that counts as others', or idle time as work.
+    #[test]
+    fn own_work_is_nobody_elses() {
+        let load = |all, idle, own| Load { all, idle, own };
+        let before = load(100.0, 50.0, 10.0);
+        assert_eq!(load(110.0, 55.0, 15.0).others_since(&before), 0.0);
+        assert_eq!(load(110.0, 52.0, 13.0).others_since(&before), 0.5);
+        assert!(Load::now().is_some_and(|now| now.all > now.idle && now.own > 0.0));
+    }
 
     // Catches: the CPU time of another process, of its start-up, or in another unit; a group without its
     // members.

@@ -49,7 +49,8 @@ pub(super) struct Arguments {
     /// Devices of the set, 1 to 64 [default: 1,2,4]
     #[arg(long, value_name = "N", value_delimiter = ',', num_args = 1..)]
     devices: Vec<u32>,
-    /// Bytes that a run moves over all devices, such as 256M [default: as many as fit into --time]
+    /// Bytes that a run moves over all devices, such as 256M, at least four times what its buffers
+    /// hold [default: as many as fit into --time]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     size: Option<u64>,
     /// About how long everything may take; without --size

@@ -25,9 +25,10 @@ function head() {
   const copy = spread(data.baselines.map((b) => b.bytesPerSecond.median / GIB));
   if (copy) tiles.append(tile("Memory copy here", short(copy.median), "GiB/s", `one thread, ${short(copy.low)} to ${short(copy.high)} by size and number of buffers`));
   if (data.measuring) {
-    const { cost, low, high, pairs, cell } = data.measuring;
-    tiles.append(tile("Cost of measuring", `${cost > 0 ? "+" : ""}${(cost * 100).toFixed(1)}`, "% time", `${(low * 100).toFixed(1)} to ${(high * 100).toFixed(1)} % in ${pairs} pairs; ${cellName(cell)}`));
+    const { cost, low, high, cpuCost, pairs, cell } = data.measuring;
+    tiles.append(tile("Cost of measuring", `${cost > 0 ? "+" : ""}${(cost * 100).toFixed(1)}`, "% time", `${(low * 100).toFixed(1)} to ${(high * 100).toFixed(1)} % in ${pairs} pairs, ${cpuCost > 0 ? "+" : ""}${(cpuCost * 100).toFixed(1)} % CPU time; ${cellName(cell)}`));
   }
+  if (data.otherLoad >= 0.05) tiles.append(tile("Other work", percentText(data.otherLoad, 0), "of the CPUs", "used by others meanwhile: the numbers are noisy", "bad"));
   const failed = data.cells.filter((r) => r.failure).length;
   if (failed) tiles.append(tile("Failed", String(failed), `of ${data.cells.length} cells`, "see below the table", "bad"));
   const facts = [

@@ -60,7 +60,7 @@ impl Recorder {
         Some(CommandTimes {
             process: std::process::id(),
             device: self.device,
-            code: code,
+            code,
             asked: asked.load(Ordering::Relaxed),
             given: given.load(Ordering::Relaxed),
             answered: now(),

@@ -19,6 +19,7 @@ use super::results::{
 use super::run::{Order, Outcome, RunError, run};
 use super::stream::Pattern;
 use super::sweep::{Cell, Operation, Sweep, bytes_text};
+use super::usage::Load;
 use crate::conformance::{self, Brief, Subject};
 use crate::exit::Failure;
 use crate::launch::Launch;
@@ -26,7 +27,7 @@ use crate::launch::Launch;
 const MIB: u64 = 1 << 20;
 const GIB: f64 = (1u64 << 30) as f64;
 /// Bytes of the runs that find out how fast the client is.
-const TRIAL: u64 = 16 * MIB;
+const TRIAL: u64 = 32 * MIB;
 /// What a run moves at least and at most, if nobody says how much.
 const BYTES: (u64, u64) = (16 * MIB, 1024 * MIB);
 /// A device's stream is a multiple of this.
@@ -98,7 +99,7 @@ impl Bench {
         interrupted: &AtomicBool,
         second_look: &dyn Fn(&[CellResult]) -> Vec<Cell>,
     ) -> Result<Results, Failure> {
-        let clock = Instant::now();
+        let (clock, load) = (Instant::now(), Load::now());
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.check_shared_memory()?;
         // A client that cuts a shared object short must not kill us.
@@ -130,6 +131,9 @@ impl Bench {
             started: u64::try_from(started.as_micros()).unwrap_or(u64::MAX),
             seconds: clock.elapsed().as_secs_f64(),
             interrupted: interrupted.load(Ordering::Relaxed),
+            other_load: load
+                .zip(Load::now())
+                .map_or(0.0, |(before, now)| now.others_since(&before)),
             sweep: self.sweep.clone(),
             bytes_per_run: rounds.bytes,
             repeats: self.repeats,
@@ -338,7 +342,7 @@ impl<'b> Rounds<'b> {
                 other => other,
             })?;
         }
-        let bytes = (bytes / u64::from(cell.devices) / UNIT).max(1) * UNIT;
+        let bytes = (cell.bytes(bytes) / u64::from(cell.devices) / UNIT).max(1) * UNIT;
         let order = Order {
             cell: *cell,
             bytes,
@@ -410,47 +414,57 @@ impl<'b> Rounds<'b> {
 
     /// How much every run may move so that all of them take about the time there is.
     fn fitting_bytes(&mut self, clock: Instant) -> Result<u64, RunError> {
-        let (mut fixed, mut a_byte) = (0.0, 0.0);
+        // Of each operation: seconds of a run beside its stream, and of a byte.
+        let mut costs: HashMap<Operation, (f64, f64)> = HashMap::new();
         for operation in self.bench.sweep.operations.clone() {
             let of_it: Vec<Cell> =
                 self.cells.iter().filter(|cell| cell.operation == operation).copied().collect();
             let Some(cell) = of_it.get(of_it.len() / 2) else { continue };
-            let runs = of_it.len() as f64 * f64::from(self.bench.repeats);
             let begun = Instant::now();
             match self.run(cell, TRIAL, true) {
                 Ok(outcome) => {
-                    let around = begun.elapsed().as_secs_f64() - outcome.whole;
-                    fixed += runs * around.max(0.0);
-                    a_byte += runs * outcome.whole / outcome.bytes as f64;
+                    let around = (begun.elapsed().as_secs_f64() - outcome.whole).max(0.0);
+                    costs.insert(operation, (around, outcome.whole / outcome.bytes as f64));
                 }
                 // The cells will tell.
                 Err(RunError::Failed(_)) => {}
                 Err(other) => return Err(other),
             }
         }
-        if a_byte == 0.0 {
+        let whole = |bytes: u64| {
+            let cost = |cell: &Cell| {
+                let (around, a_byte) = costs.get(&cell.operation).copied().unwrap_or_default();
+                around + a_byte * cell.bytes(bytes) as f64
+            };
+            self.cells.iter().map(cost).sum::<f64>() * f64::from(self.bench.repeats)
+        };
+        if costs.is_empty() {
             return Ok(BYTES.0);
         }
-        let left = self.bench.time.saturating_sub(clock.elapsed()).as_secs_f64() - fixed;
-        let fitting = (left / a_byte).clamp(BYTES.0 as f64, BYTES.1 as f64) as u64;
-        let room = self.media_room().map_or(fitting, |room| fitting.min(room * 3 / 4));
-        Ok((room / (4 * MIB) * 4 * MIB).max(4 * MIB))
+        let left = self.bench.time.saturating_sub(clock.elapsed()).as_secs_f64();
+        let room = self.media_room().map_or(BYTES.1, |room| room * 3 / 4);
+        let mut bytes = BYTES.1;
+        while bytes > BYTES.0 && (whole(bytes) > left || bytes > room) {
+            bytes = (bytes * 7 / 8 / (4 * MIB) * (4 * MIB)).max(BYTES.0);
+        }
+        Ok(bytes)
     }
 
     /// What the media may hold of one run; `None` if there are none or nobody knows.
     fn media_room(&self) -> Option<u64> {
         let Contender::Command(_) = self.bench.contender else { return None };
-        let volume = nix::sys::statvfs::statvfs(self.media.path()).ok()?;
-        let free = u64::from(volume.blocks_available()) * u64::from(volume.fragment_size());
+        let volume = rustix::fs::statvfs(self.media.path()).ok()?;
+        let free = volume.f_bavail * volume.f_frsize;
         Some(free / self.bench.sweep.devices.len().max(1) as u64)
     }
 
     fn check_media(&self) -> Result<(), Failure> {
-        let Some(room) = self.media_room().filter(|room| *room < self.bytes) else { return Ok(()) };
+        let needed = self.cells.iter().map(|cell| cell.bytes(self.bytes)).max().unwrap_or(0);
+        let Some(room) = self.media_room().filter(|room| *room < needed) else { return Ok(()) };
         Err(Failure::Environment(format!(
             "the client's files need {} for each of {} numbers of devices, and {} has room for {} MiB \
              each; give a smaller --size, or a roomier folder with --media.",
-            bytes_text(self.bytes),
+            bytes_text(needed),
             self.bench.sweep.devices.len(),
             self.media.path().display(),
             room / MIB
@@ -469,23 +483,30 @@ impl<'b> Rounds<'b> {
         };
         let cell = self.cells[place];
         self.listener.begins(&cell);
-        let mut costs = Vec::new();
+        let (mut costs, mut cpu_costs) = (Vec::new(), Vec::new());
         for pair in 0..PAIRS {
-            let mut seconds = [0.0; 2];
+            let (mut seconds, mut cpu) = ([0.0; 2], [0.0; 2]);
             for measured in [pair % 2 == 0, pair % 2 == 1] {
                 match self.run(&cell, self.bytes, measured) {
-                    Ok(outcome) => seconds[usize::from(measured)] = outcome.seen.seconds,
+                    Ok(Outcome { seen, .. }) => {
+                        let place = usize::from(measured);
+                        seconds[place] = seen.seconds;
+                        cpu[place] = seen.share.client_cpu_seconds + seen.share.server_cpu_seconds;
+                    }
                     Err(RunError::Failed(_)) => return Ok(None),
                     Err(other) => return Err(other),
                 }
             }
             costs.push(seconds[1] / seconds[0] - 1.0);
+            cpu_costs.push(cpu[1] / cpu[0] - 1.0);
         }
-        Ok(Spread::of(costs).map(|Spread { median, low, high }| MeasuringCost {
+        let both = Spread::of(costs).zip(Spread::of(cpu_costs));
+        Ok(both.map(|(time, cpu)| MeasuringCost {
             cell,
-            cost: median,
-            low,
-            high,
+            cost: time.median,
+            low: time.low,
+            high: time.high,
+            cpu_cost: cpu.median,
             pairs: PAIRS,
         }))
     }
