@@ -158,6 +158,10 @@ mod tests {
         let group =
             ProcessGroup::spawn(command.args(["-c", "while :; do :; done & wait"])).unwrap();
         let busy = |usage: &Usage, before: &Usage| usage.since(before).client_cpu_seconds > 0.1;
+        let nothing = Usage { own: own(), group: HashMap::new() };
+        while Usage::now(group.id()).since(&nothing).client_cpu_seconds < 0.3 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
         let before = Usage::now(group.id());
         let begun = std::time::Instant::now();
         let after = loop {
