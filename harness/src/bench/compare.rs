@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::results::{CellResult, Change, Comparison, Results, Spread, Verdict};
 use super::sweep::Cell;
 
+/// What divisions make of a limit that is just met.
+const HAIR: f64 = 1e-9;
+
 /// A number that runs are compared by.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
@@ -89,9 +92,9 @@ impl Difference<'_> {
         let (cell, base, now) = (now.cell, metric.of(base)?, metric.of(now)?);
         // A base of nothing is better and worse than everything.
         let better = Some(metric.better(base.median, now.median)).filter(|it| it.is_finite())?;
-        let verdict = if better < -self.max_regression {
+        let verdict = if better < -self.max_regression - HAIR {
             Verdict::Regressed
-        } else if better > self.max_regression {
+        } else if better > self.max_regression + HAIR {
             Verdict::Improved
         } else {
             Verdict::Same
