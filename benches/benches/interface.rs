@@ -56,6 +56,7 @@ fn streams(criterion: &mut Criterion, cpus: (usize, usize)) -> Result<()> {
 
 fn round_trips(criterion: &mut Criterion, cpus: (usize, usize)) -> Result<()> {
     let subject = Subject::start(cpus, 1, (8, 64 * KIB))?;
+    let _driver = subject.drive();
     let spin = Pair::start(Shape { spins: 1_000_000, ..PING_PONG }, cpus.1);
     let futex = Pair::start(PING_PONG, cpus.1);
     let mut group = criterion.benchmark_group("round-trip");

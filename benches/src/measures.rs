@@ -28,7 +28,9 @@ const SLOW: usize = 4;
 /// Spins of about 26 ns before sleeping: as long as being woken takes.
 const SPINS: usize = 2_000;
 /// Spins of a ping-pong that never sleeps while it runs; between runs it does.
-const SPIN_ONLY: usize = 1_000_000;
+const SPIN_ONLY: usize = 100_000;
+/// Longer than that takes: until then the other side of a ping-pong that has just run keeps its CPU from the next.
+const REST: Duration = Duration::from_millis(10);
 /// Round trips that are timed together where one is too short for the clock.
 const PROMPT: u32 = 1_000;
 /// How long nothing happens before a round trip between sleepers.
@@ -333,19 +335,20 @@ impl Bench {
     fn prompt(&self, report: &mut Report) -> Result<()> {
         let bare = Pair::start(Shape { spins: SPIN_ONLY, ..PING_PONG }, self.cpus.1);
         let ours = Subject::start(self.cpus, 1, BUFFERS)?;
+        let _driver = ours.drive();
         let mut contestants = vec![
             Contestant::new("spin", vec![bare.pid()], || {
-                mean_seconds(|| Ok(bare.round_trips(PROMPT) / PROMPT))
+                prompt_seconds(|| Ok(bare.round_trips(PROMPT) / PROMPT))
             }),
             Contestant::new("ours", ours.pids(), || {
-                mean_seconds(|| Ok(ours.round_trips(PROMPT)? / PROMPT))
+                prompt_seconds(|| Ok(ours.round_trips(PROMPT)? / PROMPT))
             }),
         ];
         if let Some(program) = &self.rivals {
             let work = ("iceoryx-polling", "round-trip");
             let mut rival = Rival::start(program, work, BUFFERS, MIB, self.cpus)?;
             contestants.push(Contestant::new("iceoryx2", rival.pids(), move || {
-                mean_seconds(|| Ok(rival.run(PROMPT as usize)? / PROMPT))
+                prompt_seconds(|| Ok(rival.run(PROMPT as usize)? / PROMPT))
             }));
         }
         let rounds = self.measure("round trip, prompt", report, &mut contestants)?;
@@ -365,6 +368,7 @@ impl Bench {
     fn parked(&self, report: &mut Report) -> Result<()> {
         let bare = Pair::start(PING_PONG, self.cpus.1);
         let ours = Subject::start(self.cpus, 1, BUFFERS)?;
+        let _driver = ours.drive();
         let rounds = self.measure(
             "round trip, parked",
             report,
@@ -494,6 +498,13 @@ impl Bench {
         report.add("set_overhead", "KiB", Estimate::exactly(kib), Goal::AtMost(1024.0));
         Ok(())
     }
+}
+
+/// [`mean_seconds`] of sides that are both awake: after a rest and a sample that does not count.
+fn prompt_seconds(mut work: impl FnMut() -> Result<Duration>) -> Result<f64> {
+    std::thread::sleep(REST);
+    work()?;
+    mean_seconds(work)
 }
 
 pub(crate) fn gib_per_second(bytes: usize, elapsed: Duration) -> f64 {
