@@ -45,7 +45,7 @@ impl Chain {
         let server = Server::open(&scene.path("data")).unwrap();
         let log = Arc::new(MemoryLog::default());
         let mut instance =
-            Instance::new(server, environment, Profile::SQL2016, "HOST", log.clone());
+            Instance::new(server, environment, Profile::default(), "HOST", log.clone());
         instance.attach = Arc::new(Waits);
         let instance = Arc::new(instance);
         let server = Session::new(Arc::clone(&instance), Login::default());

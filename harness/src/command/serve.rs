@@ -47,8 +47,9 @@ pub(super) struct Arguments {
     /// full recovery model the log grows until BACKUP LOG
     #[arg(long, value_name = "N", default_value_t = 0)]
     activity: u32,
-    /// Which SQL Server to play: sql2008, sql2016, sql2019, sql2019-linux or sql2022
-    #[arg(long, value_name = "PROFILE", default_value = "sql2016")]
+    /// Which SQL Server to play: sql2008, sql2016, sql2019, sql2019-linux, sql2022, or default: sql2016
+    /// that also restores newer servers' backups
+    #[arg(long, value_name = "PROFILE", default_value = "default")]
     profile: Profile,
 }
 

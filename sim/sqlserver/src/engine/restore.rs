@@ -13,11 +13,12 @@ use vdi_protocol::Direction;
 
 use super::context::{Answer, Context, Progress as Told};
 use super::device;
-use super::facts::{date_time, facts, recovery_model};
+use super::facts::{check_release, date_time, facts, recovery_model};
 use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
 use super::inspect;
 use super::log_words::LogWords;
 use super::password;
+use super::placement::Places;
 use super::snapshot;
 use crate::catalogue::{
     Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
@@ -203,6 +204,8 @@ pub(super) struct RestoreJob<'j> {
     pub(super) names: Vec<&'j str>,
     /// What stands under the database's name.
     pub(super) existing: Option<Database>,
+    /// Where the files of the other databases lie.
+    places: Places,
     heads: Heads,
     target: OnceLock<Target>,
     /// Keeps two heads from settling it at once.
@@ -239,6 +242,7 @@ impl<'j> RestoreJob<'j> {
             plan,
             names: plan.devices.iter().map(|device| device.name.as_str()).collect(),
             existing: catalogue.database(&plan.database).cloned(),
+            places: Places::of_others(&catalogue, &plan.database),
             heads: Heads::default(),
             target: OnceLock::new(),
             settling: Mutex::new(()),
@@ -256,6 +260,7 @@ impl<'j> RestoreJob<'j> {
         }
         let started = date_time(head.configuration.set().get(Scin::STARTED)).unwrap_or_else(now);
         let existing = self.existing.as_ref();
+        check_release(context, head)?;
         if plan.transfer.checksum && !has_checksums(head) {
             return Err(Message::new(3187, &[]).into());
         }
@@ -352,6 +357,8 @@ impl<'j> RestoreJob<'j> {
                 },
             }
         };
+        let mut files: Vec<_> = head.configuration.files().map(file).collect();
+        self.places.settle(self.context, plan, &mut files)?;
         Ok(Database {
             id: self.existing.as_ref().map_or(0, |existing| existing.id),
             name: self.existing.as_ref().map_or(&plan.database, |existing| &existing.name).clone(),
@@ -363,7 +370,7 @@ impl<'j> RestoreJob<'j> {
             compatibility_level: set.get(Scin::COMPATIBILITY_LEVEL),
             family: facts.family,
             fork: facts.fork,
-            files: head.configuration.files().map(file).collect(),
+            files,
             log: Log::new(),
             base: None,
             changed: Vec::new(),

@@ -108,6 +108,8 @@ pub struct RestorePlan {
     pub replace: bool,
     /// MOVE: logical and physical names.
     pub moves: Vec<(String, String)>,
+    /// Whether files whose places other databases have get new ones, instead of being refused.
+    pub relocate: bool,
     /// STOPAT.
     pub stop_at: Option<DateTime>,
     /// FILE: position on the media, from 1; 0 for all, which HEADERONLY shows.
@@ -227,6 +229,7 @@ impl Session {
             end,
             replace: find(options, Replace).is_some(),
             moves,
+            relocate: self.instance.relocates,
             stop_at,
             position: match self.number_option(options, File)? {
                 Some(position) if position < 1 => {

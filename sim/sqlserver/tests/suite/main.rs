@@ -7,4 +7,5 @@ mod devices;
 mod golden;
 mod server;
 mod statements;
+mod targets;
 mod written;
