@@ -15,7 +15,7 @@ use crate::server::Fixture;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs `test` and ends the process if it hangs.
-fn watched(test: impl FnOnce() + Send + 'static) {
+pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
     let (done, wait) = mpsc::channel::<()>();
     let thread = thread::spawn(move || {
         let _done = done;
@@ -34,7 +34,7 @@ fn names(set: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| if n == 0 { set.to_owned() } else { format!("{set}{n}") }).collect()
 }
 
-fn list(set: &str, count: usize) -> String {
+pub(crate) fn list(set: &str, count: usize) -> String {
     let devices = names(set, count).into_iter().map(|name| format!("VIRTUAL_DEVICE='{name}'"));
     devices.collect::<Vec<_>>().join(", ")
 }
@@ -77,7 +77,7 @@ fn serve(set: &ClientSet, device: &ClientDevice, stream: &[u8]) -> Vec<u8> {
 }
 
 /// A client of one set; joining it gives what was written to each device.
-fn client(
+pub(crate) fn client(
     instance: &Arc<Instance>,
     set: &str,
     streams: Vec<Vec<u8>>,

@@ -7,5 +7,6 @@ mod devices;
 mod golden;
 mod server;
 mod statements;
+mod sweep;
 mod targets;
 mod written;
