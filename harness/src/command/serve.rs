@@ -34,7 +34,8 @@ pub(super) struct Arguments {
     /// A login with every right; may be repeated [default: sa, with a password made for this run]
     #[arg(long = "login", value_name = "USER:PASSWORD")]
     logins: Vec<LoginPair>,
-    /// A login that is no sysadmin, so that VIRTUAL_DEVICE is refused (3265); may be repeated
+    /// A login that is no sysadmin: it may look, and neither back up, restore nor create (262, 3110,
+    /// 3265 for VIRTUAL_DEVICE); may be repeated
     #[arg(long = "public-login", value_name = "USER:PASSWORD")]
     public_logins: Vec<LoginPair>,
     /// TLS: none, as the client asks, or for every connection

@@ -310,7 +310,8 @@ impl Database {
                 self.changed.retain(|extent| extent.lsn >= facts.checkpoint);
                 if !simple && self.log.chain.is_none() {
                     self.log.truncate(facts.first);
-                    self.log.chain = Some(ChainPoint { lsn: facts.first, fork: facts.fork });
+                    let start = ChainPoint { lsn: facts.first, fork: facts.fork };
+                    (self.log.chain, self.log.began) = (Some(start), Some(start));
                 }
             }
             SetKind::Log if !facts.copy_only => {
@@ -320,7 +321,7 @@ impl Database {
             _ => {}
         }
         if simple {
-            self.log.chain = None;
+            (self.log.chain, self.log.began) = (None, None);
             self.log.truncate(facts.last);
         }
         if tail {

@@ -75,11 +75,12 @@ impl SyntheticDatabase {
     }
 }
 
-/// master, model, msdb, pubs, Northwind and AdventureWorks, all generated.
+/// master, tempdb, model, msdb, pubs, Northwind and AdventureWorks, all generated.
 pub fn default_databases() -> Vec<Database> {
     const MIB: u64 = 1 << 20;
     let databases = [
         ("master", 1, 5, RecoveryModel::Simple),
+        ("tempdb", 2, 8, RecoveryModel::Simple),
         ("model", 3, 8, RecoveryModel::Full),
         ("msdb", 4, 16, RecoveryModel::Simple),
         ("pubs", 5, 8, RecoveryModel::Full),

@@ -329,8 +329,8 @@ fn header(head: &Head, last: &mtf::Configuration, is_virtual: bool) -> Vec<Value
         has(Scin::SINGLE_USER),
         has(Scin::CHECKSUM),
         has(Scin::DAMAGED),
-        // The records have no field for the first log backup of a chain.
-        Value::Bit(false),
+        // The first log backup starts where the chain began: with the first full backup.
+        Value::Bit(facts.kind == SetKind::Log && facts.first == scin.get(Scin::CHAIN_LSN)),
         has(Scin::INCOMPLETE_METADATA),
         has(Scin::FORCE_OFFLINE),
         has(Scin::COPY_ONLY),
@@ -349,7 +349,7 @@ fn header(head: &Head, last: &mtf::Configuration, is_virtual: bool) -> Vec<Value
         Value::Null,
         Value::Null,
         Value::Null,
-        Value::Null,
+        date(scin.get(Scin::FINISHED)),
         match zone {
             Sset::UNKNOWN_ZONE => Value::Null,
             zone => Value::SmallInt(zone.into()),

@@ -51,7 +51,8 @@ impl Places {
             let file = &files[index];
             let Some(owner) = self.0.get(&key(&file.physical_name)) else { continue };
             let DatabaseFile { logical_name, physical_name, .. } = file;
-            if !plan.relocate {
+            // The client of a snapshot brings files back to where it took them from.
+            if !plan.relocate || plan.transfer.snapshot {
                 refused.push(Message::new(1834, &[physical_name, owner]));
                 refused.push(Message::new(3156, &[logical_name, physical_name]).with_state(4));
                 continue;

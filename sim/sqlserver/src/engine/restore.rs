@@ -46,6 +46,9 @@ pub(crate) fn restore(
         }
         return Err(Message::new(3108, &[]).into());
     }
+    if plan.database.eq_ignore_ascii_case("tempdb") {
+        return Err(Message::new(3147, &[]).into());
+    }
     let reserved = context.instance.server.reserve(&plan.database);
     let _reserved = reserved.ok_or_else(|| Message::new(3101, &[]))?;
     if plan.devices.is_empty() {

@@ -139,6 +139,14 @@ impl SetWriter<'_> {
             // The path forked where the log of this set begins.
             set.set(Scin::FORK_POINT_LSN, facts.first);
         }
+        // Where the chain began, and where the next log backup starts; this set if it begins one.
+        let log = &database.log;
+        let [began, next] =
+            [log.began, log.chain].map(|point| point.map_or(facts.first, |point| point.lsn));
+        if facts.kind != SetKind::Log || log.began.is_some() {
+            set.set(Scin::CHAIN_LSN, began);
+        }
+        set.set(Scin::LOG_CHAIN_LSN, next);
         set.set(Scin::DATABASE_OPTIONS, recovery_options(database.recovery_model));
         if let (Some(base), true) = (facts.base, facts.kind != SetKind::Full) {
             set.set(Scin::BASE_BACKUP, base.set);

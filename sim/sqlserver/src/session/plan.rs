@@ -76,6 +76,8 @@ pub struct BackupPlan {
     pub media_name: Option<String>,
     /// MEDIADESCRIPTION.
     pub media_description: Option<String>,
+    /// Options without effect whose effect a user would miss: COMPRESSION and ENCRYPTION.
+    pub missed: Vec<OptionName>,
     /// INIT or FORMAT: what stands on a disk device is overwritten.
     pub overwrite: bool,
 }
@@ -175,6 +177,7 @@ impl Session {
             description: self.label(options, Description, DESCRIPTION_LIMIT)?,
             media_name: self.label(options, MediaName, NAME_LIMIT)?,
             media_description: self.label(options, MediaDescription, DESCRIPTION_LIMIT)?,
+            missed: [Compression, Encryption].into_iter().filter(|name| has(*name)).collect(),
             overwrite: has(Init) || has(Format),
         })
     }

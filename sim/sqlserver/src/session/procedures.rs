@@ -144,6 +144,9 @@ impl Session {
         arguments: &[ExecuteArgument],
         client: &mut dyn Client,
     ) -> Result<Flow, Stop> {
+        if !self.login.is_sysadmin {
+            return Err(Message::new(15247, &[]).from_procedure("change").into());
+        }
         const PARAMETERS: [&str; 3] = ["@db", "@pages", "@seed"];
         let mut values = [const { None }; 3];
         for (index, argument) in arguments.iter().enumerate() {

@@ -162,6 +162,7 @@ impl Session {
     }
 
     fn create_database(&self, name: &str) -> Result<(), Stop> {
+        self.may_create()?;
         self.instance.update(|catalogue| {
             if catalogue.database(name).is_some() {
                 return Err(Message::new(1801, &[&name]).with_state(3));
@@ -183,6 +184,9 @@ impl Session {
         let done = self.instance.update(|catalogue| {
             let missing = || Message::new(5011, &[name]).with_state(5);
             let database = catalogue.database_mut(name).ok_or_else(missing)?;
+            if !self.login.is_sysadmin {
+                return Err(missing());
+            }
             for option in &alter.options {
                 match option {
                     DatabaseOption::Recovery(model) => {
@@ -192,7 +196,7 @@ impl Session {
                             RecoveryModelName::Full => RecoveryModel::Full,
                         };
                         if *model == RecoveryModelName::Simple {
-                            database.log.chain = None;
+                            (database.log.chain, database.log.began) = (None, None);
                         }
                     }
                     DatabaseOption::Access(mode) => {
@@ -222,10 +226,13 @@ impl Session {
 
     fn drop_database(&self, name: &str, if_exists: bool) -> Result<(), Stop> {
         let dropped = self.instance.update(|catalogue| {
+            let missing = || Message::new(3701, &[&"drop", &"database", &name]);
             let Some(database) = catalogue.database(name) else {
-                let missing = Message::new(3701, &[&"drop", &"database", &name]);
-                return if if_exists { Ok(None) } else { Err(missing) };
+                return if if_exists { Ok(None) } else { Err(missing()) };
             };
+            if !self.login.is_sysadmin {
+                return Err(missing());
+            }
             if SYSTEM_IDS.contains(&database.id) {
                 let system = Message::new(3708, &[&"drop", &"database", &name, &"database"]);
                 return Err(system);

@@ -315,7 +315,7 @@ fn families_of_a_real_backup_must_belong_together() {
 }
 
 /// Places of each family that are tried over virtual devices.
-const DEVICE_SAMPLE: usize = 40;
+const DEVICE_SAMPLE: usize = 24;
 
 #[rstest]
 // Catches: damage that a virtual device hides, a message that is another one than from DISK; a client
