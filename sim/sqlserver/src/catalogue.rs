@@ -18,7 +18,7 @@ mod store;
 
 pub use database::{
     Access, BackupFacts, BackupOptions, ChangedExtent, Content, Database, DatabaseFile,
-    DatabaseState, DifferentialBase, FileKind, RecoveryModel, SetKind,
+    DatabaseState, DifferentialBase, FileKind, Filegroup, RecoveryModel, SetKind,
 };
 pub use default::{SyntheticDatabase, default_databases};
 pub use history::{BackupSetRow, History, MediaFamilyRow, RestoreRow};

@@ -1,6 +1,6 @@
 //! A database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::civil::DateTime;
@@ -89,6 +89,22 @@ pub enum Content {
     Log,
 }
 
+/// A filegroup.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Filegroup {
+    /// Its id.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+}
+
+/// PRIMARY, which every database has.
+impl Default for Filegroup {
+    fn default() -> Self {
+        Filegroup { id: 1, name: "PRIMARY".to_owned() }
+    }
+}
+
 /// A file of a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseFile {
@@ -96,6 +112,9 @@ pub struct DatabaseFile {
     pub id: u16,
     /// Data or log.
     pub kind: FileKind,
+    /// The filegroup of a data file.
+    #[serde(default)]
+    pub filegroup: Filegroup,
     /// Its logical name.
     pub logical_name: String,
     /// Its path, as the server tells it.
@@ -241,6 +260,11 @@ impl Database {
     /// Its data files.
     pub fn data_files(&self) -> impl Iterator<Item = &DatabaseFile> {
         self.files.iter().filter(|file| file.kind == FileKind::Data)
+    }
+
+    /// The filegroups that have files, by id.
+    pub fn filegroups(&self) -> BTreeSet<&Filegroup> {
+        self.data_files().map(|file| &file.filegroup).collect()
     }
 
     /// Checks that a backup can be made, and says what will be in it. The checkpoint is written

@@ -7,7 +7,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use mtf::{Lsn, PageId, Scin, Sfin};
+use mtf::{Configuration, Lsn, PageId, Scin, Sfgi, Sfin};
 use uuid::Uuid;
 use vdi_protocol::Direction;
 
@@ -22,7 +22,7 @@ use super::placement::Places;
 use super::snapshot;
 use crate::catalogue::{
     Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
-    Log, LogRecord, PageChange, Pages, Progress, RestoreRow, SetKind, check_target,
+    Filegroup, Log, LogRecord, PageChange, Pages, Progress, RestoreRow, SetKind, check_target,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{RestorePlan, SequenceEnd, now};
@@ -347,6 +347,7 @@ impl<'j> RestoreJob<'j> {
             DatabaseFile {
                 id,
                 kind,
+                filegroup: filegroup(&head.configuration, record.get(Sfin::FILEGROUP_ID)),
                 physical_name: match moved {
                     Some((_, physical)) => physical.clone(),
                     None => record.text(Sfin::PHYSICAL_NAME),
@@ -508,6 +509,15 @@ impl<'j> RestoreJob<'j> {
             Some(Message::new(4035, &[count, name, &file.logical_name, &self.plan.position]))
         };
         counts.iter().filter_map(message).collect()
+    }
+}
+
+/// The filegroup of this id in a set; PRIMARY where the set tells of none.
+fn filegroup(configuration: &Configuration, id: u32) -> Filegroup {
+    let mut groups = configuration.filegroups();
+    match groups.find(|group| group.get(Sfgi::FILEGROUP_ID) == id) {
+        Some(group) => Filegroup { id, name: group.text(Sfgi::NAME) },
+        None => Filegroup::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fake_sqlserver::catalogue::{Pages, Server};
+use fake_sqlserver::catalogue::{Catalogue, Filegroup, Pages, Server};
 use fake_sqlserver::messages::MemoryLog;
 use fake_sqlserver::session::{Instance, Login, Session, TextClient};
 use rstest::rstest;
@@ -623,6 +623,38 @@ fn files_are_listed_with_their_filegroup() {
     let rows = server.run("RESTORE FILELISTONLY FROM DISK='x'");
     let groups: Vec<_> = rows.iter().map(|row| row.split('|').nth(3).unwrap()).collect();
     assert_eq!(groups, ["FileGroupName", "ARCHIVE", "NULL"]);
+}
+
+// Catches: filegroups that a restore or a backup forgets, and files that it mixes up.
+#[test]
+fn filegroups_are_kept() {
+    let mut server = Fixture::new();
+    let split = |catalogue: &mut Catalogue| {
+        let database = catalogue.database_mut("pubs").unwrap();
+        let mut second = database.files[0].clone();
+        second.id = 3;
+        second.unique_id = uuid::Uuid::from_u128(3);
+        second.logical_name = "old".to_owned();
+        second.physical_name = "d:\\old.ndf".to_owned();
+        second.filegroup = Filegroup { id: 2, name: "ARCHIVE".to_owned() };
+        database.files.insert(1, second);
+        Ok::<_, ()>(())
+    };
+    server.instance.server.update(split).unwrap().unwrap();
+    server.succeed("EXEC vdisim.change pubs, 50, 7; BACKUP DATABASE pubs TO DISK='x', DISK='y'");
+    server.succeed("RESTORE DATABASE copy FROM DISK='x', DISK='y'");
+    assert_eq!(server.digest("copy"), server.digest("pubs"));
+    server.succeed("BACKUP DATABASE copy TO DISK='z'");
+    let rows = server.run("RESTORE FILELISTONLY FROM DISK='z'");
+    let column = |place: usize| {
+        let value = move |row: &String| row.split('|').nth(place).unwrap().to_owned();
+        rows[1..].iter().map(value).collect::<Vec<_>>()
+    };
+    assert_eq!(column(0), ["pubs", "old", "pubs_log"]);
+    assert_eq!(column(3), ["PRIMARY", "ARCHIVE", "NULL"]);
+    assert_eq!(column(14), ["1", "2", "0"]);
+    let groups = "USE copy; SELECT name, data_space_id, is_default FROM sys.filegroups";
+    assert_eq!(server.run(groups)[2..], ["PRIMARY|1|1", "ARCHIVE|2|0"]);
 }
 
 // Catches: STOPAT that stops too early or too late; a tail-log backup that leaves the database in use.
