@@ -554,6 +554,52 @@ fn the_first_log_backup_begins_the_chain() {
     }
 }
 
+// Catches: exact numbers that become floating-point ones, in value or in type; a scale that is not kept.
+#[test]
+fn numbers_with_a_fraction_are_exact() {
+    let mut server = Fixture::new();
+    for (expression, expected) in [
+        ("1.5", "1.5"),
+        ("-0.10 + 0.2", "0.10"),
+        ("1.50 * 2", "3.00"),
+        ("10 / 4.0", "2.500000"),
+        ("CAST(3.14159 AS decimal(5, 2))", "3.14"),
+        ("CAST('2.345' AS numeric(9, 2))", "2.35"),
+        ("CAST(1 AS money)", "1.0000"),
+        ("CAST(2.5 AS int)", "2"),
+        ("CAST(2.5 AS numeric)", "3"),
+        ("CASE WHEN 0.1 + 0.2 = 0.30 THEN 'same' END", "same"),
+        ("1.5e0", "1.5"),
+        ("12345678901234567890.12345678 - 0.00000001", "12345678901234567890.12345677"),
+    ] {
+        assert_eq!(server.run(&format!("SELECT {expression}"))[1], expected, "{expression}");
+    }
+    let cases = "SELECT CASE database_id WHEN 5 THEN 1 ELSE 2.25 END FROM sys.databases
+                 WHERE database_id IN (5, 6) ORDER BY database_id";
+    assert_eq!(server.run(cases)[1..], ["1", "2.25"]);
+    for (batch, number) in [
+        ("SELECT CAST(123.4 AS decimal(3, 1))", 8115),
+        ("SELECT 1.0 / 0", 8134),
+        ("DECLARE @d decimal(3, 4)", 1002),
+    ] {
+        assert_eq!(server.errors(batch), [number], "{batch}");
+    }
+}
+
+// Catches: a compressed backup that its user takes for a damaged one.
+#[test]
+fn a_compressed_backup_is_refused_by_name() {
+    let mut server = Fixture::new();
+    std::fs::create_dir_all(server.backup_file("")).unwrap();
+    let bytes = [b"MSSQLBAK\x01\0\0\0\x02\0\0\0".as_slice(), &[0; 4096]].concat();
+    std::fs::write(server.backup_file("c"), bytes).unwrap();
+    for batch in ["RESTORE DATABASE pubs FROM DISK='c'", "RESTORE HEADERONLY FROM DISK='c'"] {
+        let told = server.run(batch);
+        assert!(told[0].starts_with("0: 'c': ") && told[0].contains("MSSQLBAK"), "{told:?}");
+        assert!(told[1].starts_with("3241: ") && told[2].starts_with("3013: "), "{told:?}");
+    }
+}
+
 // Catches: a missing folder told of as a missing file.
 #[test]
 fn a_folder_that_is_not_there_is_told_of() {
