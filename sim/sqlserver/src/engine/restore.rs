@@ -186,6 +186,8 @@ struct Target {
     pages: Pages,
     /// Where pages wait that are for files which stand already; none if the files are new.
     waiting: Option<Pages>,
+    /// The database with no files but those that this restore has made.
+    made: Database,
     /// What is told of the progress.
     told: Told,
 }
@@ -193,10 +195,11 @@ struct Target {
 impl Target {
     /// Removes what a failed restore, or one that is complete, has no more use for.
     fn remove(&self, is_complete: bool) {
-        match &self.waiting {
-            Some(waiting) => remove_files(waiting.database()),
-            None if is_complete => {}
-            None => remove_files(&self.database),
+        if let Some(waiting) = &self.waiting {
+            remove_files(waiting.database());
+        }
+        if !is_complete {
+            remove_files(&self.made);
         }
     }
 }
@@ -286,7 +289,8 @@ impl<'j> RestoreJob<'j> {
                 Pages::create_files(&database).map_err(failed)?;
                 let pages = Pages::open(&database).map_err(failed)?;
                 let redo = facts.first;
-                Ok(Target { facts, progress, redo, database, pages, waiting: None, told })
+                let made = database.clone();
+                Ok(Target { facts, progress, redo, database, pages, waiting: None, made, told })
             }
             (kind, Some(existing)) => {
                 let generated = existing
@@ -299,12 +303,17 @@ impl<'j> RestoreJob<'j> {
                     DatabaseState::Restoring(old) | DatabaseState::Standby(old) => old.redo,
                     _ => facts.first,
                 };
-                let database = grown(existing.clone(), head);
+                let mut database = grown(existing.clone(), head);
+                let new_files = self.new_files(head, &database)?;
+                let made = Database { files: new_files, ..database.clone() };
+                Pages::create_files(&made).map_err(failed)?;
+                database.files.extend(made.files.iter().cloned());
+                database.files.sort_by_key(|file| (file.kind == FileKind::Log, file.id));
                 let pages = Pages::open(&database).map_err(failed)?;
                 let waiting = self.beside(database.clone());
                 Pages::create_files(&waiting).map_err(failed)?;
                 let waiting = Some(Pages::open(&waiting).map_err(failed)?);
-                Ok(Target { facts, progress, redo, database, pages, waiting, told })
+                Ok(Target { facts, progress, redo, database, pages, waiting, made, told })
             }
         }
     }
@@ -336,31 +345,8 @@ impl<'j> RestoreJob<'j> {
                 return Err(message.with_state(2).into());
             }
         }
-        let server = &self.context.instance.server;
         let run = Uuid::new_v4().simple().to_string();
-        let file = |record: &mtf::Record<Sfin>| {
-            let logical_name = record.text(Sfin::LOGICAL_NAME);
-            let moved =
-                plan.moves.iter().find(|(name, _)| name.eq_ignore_ascii_case(&logical_name));
-            let id = u16::try_from(record.get(Sfin::FILE_ID)).unwrap_or(0);
-            let kind = if record.is_log() { FileKind::Log } else { FileKind::Data };
-            DatabaseFile {
-                id,
-                kind,
-                filegroup: filegroup(&head.configuration, record.get(Sfin::FILEGROUP_ID)),
-                physical_name: match moved {
-                    Some((_, physical)) => physical.clone(),
-                    None => record.text(Sfin::PHYSICAL_NAME),
-                },
-                logical_name,
-                size: record.get(Sfin::FILE_SIZE),
-                unique_id: record.get(Sfin::UNIQUE_ID),
-                content: match kind {
-                    FileKind::Data => server.place_file(&format!("{run}-{id}.mdf")),
-                    FileKind::Log => Content::Log,
-                },
-            }
-        };
+        let file = |record| self.new_file(head, record, &run);
         let mut files: Vec<_> = head.configuration.files().map(file).collect();
         self.places.settle(self.context, plan, &mut files)?;
         Ok(Database {
@@ -379,6 +365,46 @@ impl<'j> RestoreJob<'j> {
             base: None,
             changed: Vec::new(),
         })
+    }
+
+    /// A file that a set describes, empty, named after the `run` of the restore.
+    fn new_file(&self, head: &Head, record: &mtf::Record<Sfin>, run: &str) -> DatabaseFile {
+        let logical_name = record.text(Sfin::LOGICAL_NAME);
+        let mut moves = self.plan.moves.iter();
+        let moved = moves.find(|(name, _)| name.eq_ignore_ascii_case(&logical_name));
+        let id = u16::try_from(record.get(Sfin::FILE_ID)).unwrap_or(0);
+        let kind = if record.is_log() { FileKind::Log } else { FileKind::Data };
+        DatabaseFile {
+            id,
+            kind,
+            filegroup: filegroup(&head.configuration, record.get(Sfin::FILEGROUP_ID)),
+            physical_name: match moved {
+                Some((_, physical)) => physical.clone(),
+                None => record.text(Sfin::PHYSICAL_NAME),
+            },
+            logical_name,
+            size: record.get(Sfin::FILE_SIZE),
+            unique_id: record.get(Sfin::UNIQUE_ID),
+            content: match kind {
+                FileKind::Data => {
+                    self.context.instance.server.place_file(&format!("{run}-{id}.mdf"))
+                }
+                FileKind::Log => Content::Log,
+            },
+        }
+    }
+
+    /// The files that a set describes and the database does not have yet: it has grown since.
+    fn new_files(
+        &self,
+        head: &Head,
+        database: &Database,
+    ) -> Result<Vec<DatabaseFile>, SeveralMessages> {
+        let run = Uuid::new_v4().simple().to_string();
+        let described = head.configuration.files().map(|file| self.new_file(head, file, &run));
+        let mut files: Vec<_> = described.filter(|file| database.file(file.id).is_none()).collect();
+        self.places.settle(self.context, self.plan, &mut files)?;
+        Ok(files)
     }
 
     /// Replays the log and puts the database into the catalogue. Returns the pages of each file.

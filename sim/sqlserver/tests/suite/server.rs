@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fake_sqlserver::catalogue::{Catalogue, Filegroup, Pages, Server};
+use fake_sqlserver::catalogue::{Catalogue, ChangedExtent, Filegroup, Pages, Server};
 use fake_sqlserver::messages::MemoryLog;
 use fake_sqlserver::session::{Instance, Login, Session, TextClient};
+use mtf::EXTENT_PAGES;
 use rstest::rstest;
 use tempfile::TempDir;
 use vdi_device::{Environment, Namespace};
@@ -671,11 +672,9 @@ fn files_are_listed_with_their_filegroup() {
     assert_eq!(groups, ["FileGroupName", "ARCHIVE", "NULL"]);
 }
 
-// Catches: filegroups that a restore or a backup forgets, and files that it mixes up.
-#[test]
-fn filegroups_are_kept() {
-    let mut server = Fixture::new();
-    let split = |catalogue: &mut Catalogue| {
+/// Gives pubs another data file, in a filegroup of its own.
+fn add_file(server: &Fixture) {
+    let add = |catalogue: &mut Catalogue| {
         let database = catalogue.database_mut("pubs").unwrap();
         let mut second = database.files[0].clone();
         second.id = 3;
@@ -683,10 +682,49 @@ fn filegroups_are_kept() {
         second.logical_name = "old".to_owned();
         second.physical_name = "d:\\old.ndf".to_owned();
         second.filegroup = Filegroup { id: 2, name: "ARCHIVE".to_owned() };
+        let extents = second.page_count() / EXTENT_PAGES as u32;
+        let lsn = database.log.next;
+        // All of it has changed since any backup; the first extent is in every one.
+        let changed = (1..extents).map(|extent| ChangedExtent { file: second.id, extent, lsn });
+        database.changed.extend(changed);
         database.files.insert(1, second);
         Ok::<_, ()>(())
     };
-    server.instance.server.update(split).unwrap().unwrap();
+    server.instance.server.update(add).unwrap().unwrap();
+}
+
+// Catches: a file that is newer than the full backup left out or refused, its place not checked; files
+// left behind by a restore that failed.
+#[test]
+fn a_differential_restore_adds_new_files() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='full'");
+    add_file(&server);
+    server.succeed("BACKUP DATABASE pubs TO DISK='diff' WITH DIFFERENTIAL");
+    server.succeed("RESTORE DATABASE copy FROM DISK='full' WITH NORECOVERY");
+    let (before, files) =
+        (server.instance.server.read().unwrap(), data_files(server.folder.path()));
+    let whole = std::fs::read(server.backup_file("diff")).unwrap();
+    std::fs::write(server.backup_file("short"), &whole[..whole.len() - 9000]).unwrap();
+    let batch = "RESTORE DATABASE copy FROM DISK='short' WITH NORECOVERY";
+    assert_eq!(server.errors(batch).last(), Some(&3013));
+    assert!(
+        server.instance.server.read().unwrap() == before
+            && data_files(server.folder.path()) == files
+    );
+    let moved = "MOVE 'old' TO 'e:\\new.ndf'";
+    server.succeed(&format!("RESTORE DATABASE copy FROM DISK='diff' WITH {moved}"));
+    assert_eq!(server.digest("copy"), server.digest("pubs"));
+    let query = "USE copy; SELECT physical_name FROM sys.database_files WHERE name = 'old'";
+    assert_eq!(server.run(query)[2], r"e:\new.ndf");
+    assert_eq!(data_files(server.folder.path()), files + 1);
+}
+
+// Catches: filegroups that a restore or a backup forgets, and files that it mixes up.
+#[test]
+fn filegroups_are_kept() {
+    let mut server = Fixture::new();
+    add_file(&server);
     server.succeed("EXEC vdisim.change pubs, 50, 7; BACKUP DATABASE pubs TO DISK='x', DISK='y'");
     server.succeed("RESTORE DATABASE copy FROM DISK='x', DISK='y'");
     assert_eq!(server.digest("copy"), server.digest("pubs"));

@@ -66,11 +66,17 @@ fn a_relocating_server_finds_places() {
     let told = server.run("RESTORE DATABASE copy FROM DISK='x' WITH MOVE 'pubs_log' TO 'd:\\log'");
     assert!(told[0].starts_with("0: File 'pubs' is placed at '"), "{told:?}");
     server.succeed("RESTORE DATABASE [a:b] FROM DISK='x'");
+    let folder = r"C:\Program Files\Microsoft SQL Server\MSSQL13.MSSQLSERVER\MSSQL\DATA";
+    server.succeed(&format!(
+        r"RESTORE DATABASE other FROM DISK='x' WITH MOVE 'pubs' TO '{folder}\third_PUBS.mdf'"
+    ));
+    server.succeed("RESTORE DATABASE third FROM DISK='x'");
     let files = |paths: Vec<String>| {
         let name = |path: &String| path.rsplit('\\').next().unwrap().to_owned();
         paths.iter().map(name).collect::<Vec<_>>()
     };
     assert_eq!(files(places(&mut server, "copy")), ["copy_pubs.mdf", "log"]);
+    assert_eq!(files(places(&mut server, "third")), ["third2_pubs.mdf", "third_pubs_log.ldf"]);
     assert_eq!(files(places(&mut server, "a:b")), ["a_b_pubs.mdf", "a_b_pubs_log.ldf"]);
     server.succeed("RESTORE DATABASE pubs FROM DISK='x' WITH REPLACE");
     assert_eq!(files(places(&mut server, "pubs")), ["pubs.mdf", "pubs_log.ldf"]);
