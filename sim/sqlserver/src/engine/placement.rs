@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::context::Context;
-use crate::catalogue::{Catalogue, DatabaseFile};
+use crate::catalogue::{Catalogue, DatabaseFile, place_key as key};
 use crate::messages::{Message, SeveralMessages};
 use crate::session::RestorePlan;
 
@@ -72,6 +72,21 @@ impl Places {
         Err(SeveralMessages(refused))
     }
 
+    /// Checks again, when the database is put into the catalogue, that none of these files has been
+    /// given to another one meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// 1834 for the first that has.
+    pub(super) fn check(&self, files: &[DatabaseFile]) -> Result<(), Message> {
+        for file in files {
+            if let Some(owner) = self.0.get(&key(&file.physical_name)) {
+                return Err(Message::new(1834, &[&file.physical_name, owner]));
+            }
+        }
+        Ok(())
+    }
+
     /// A place in the folder of `place` that no file has, named after the database.
     fn free_place(&self, place: &str, database: &str, files: &[DatabaseFile]) -> String {
         let (folder, name) = place.split_at(place.rfind(['\\', '/']).map_or(0, |at| at + 1));
@@ -86,9 +101,4 @@ impl Places {
         let mut candidates = std::iter::once(format!("{folder}{database}_{name}")).chain(numbered);
         candidates.find(is_free).unwrap_or_default()
     }
-}
-
-/// Paths are compared without regard to case and to the kind of their separators.
-fn key(path: &str) -> String {
-    path.replace('/', "\\").to_lowercase()
 }

@@ -492,6 +492,9 @@ impl<'j> RestoreJob<'j> {
     ) -> Result<(), SeveralMessages> {
         let (plan, user) = (self.plan, &self.context.login.name);
         self.context.instance.update(|catalogue| {
+            if facts.kind == SetKind::Full {
+                Places::of_others(catalogue, &plan.database).check(&database.files)?;
+            }
             let id = if database.id == 0 { catalogue.free_id() } else { database.id };
             catalogue.put(Database { id, ..database });
             let sets = &catalogue.history.backup_sets;

@@ -4,7 +4,7 @@ use super::batch::{Flow, Session, Stop, Variable, command};
 use super::evaluate::convert;
 use super::reply::{Client, Command, Reply, TransactionStep};
 use super::scope::Rows;
-use crate::catalogue::{Access, DatabaseState, RecoveryModel, SyntheticDatabase};
+use crate::catalogue::{Access, DatabaseFile, DatabaseState, RecoveryModel, SyntheticDatabase};
 use crate::messages::Message;
 use crate::sql::{
     AlterDatabase, DatabaseOption, Declaration, Expression, RecoveryModelName, SetOption,
@@ -163,7 +163,7 @@ impl Session {
 
     fn create_database(&self, name: &str) -> Result<(), Stop> {
         self.may_create()?;
-        self.instance.update(|catalogue| {
+        let created = self.instance.update(|catalogue| {
             if catalogue.database(name).is_some() {
                 return Err(Message::new(1801, &[&name]).with_state(3));
             }
@@ -173,10 +173,20 @@ impl Session {
                 seed: uuid::Uuid::new_v4().as_u64_pair().0,
                 recovery_model: RecoveryModel::Full,
             };
-            catalogue.put(synthetic.build(catalogue.free_id(), super::now()));
+            let database = synthetic.build(catalogue.free_id(), super::now());
+            let is_taken = |file: &&DatabaseFile| catalogue.owner_of(&file.physical_name).is_some();
+            if let Some(file) = database.files.iter().find(is_taken) {
+                return Err(Message::new(5170, &[&file.physical_name]));
+            }
+            catalogue.put(database);
             Ok(())
-        })?;
-        Ok(())
+        });
+        created.map_err(|mut failed| {
+            if failed.0.iter().any(|message| message.number == 5170) {
+                failed.0.push(Message::new(1802, &[]).with_state(4));
+            }
+            Stop::Failed(failed)
+        })
     }
 
     fn alter_database(&self, alter: &AlterDatabase) -> Result<(), Stop> {

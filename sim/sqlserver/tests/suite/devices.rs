@@ -4,6 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use fake_sqlserver::catalogue::Server;
 use fake_sqlserver::session::{Instance, Login, Session, TextClient};
 use rstest::rstest;
 use vdi_device::{ClientDevice, ClientSet};
@@ -39,8 +40,15 @@ pub(crate) fn list(set: &str, count: usize) -> String {
     devices.collect::<Vec<_>>().join(", ")
 }
 
-/// Keeps what is written and hands out `stream`; refuses a Flush if it `loses` what was written.
-fn serve(set: &ClientSet, device: &ClientDevice, stream: &[u8], loses: bool) -> Vec<u8> {
+/// Keeps what is written and hands out `stream`; refuses a Flush if it `loses` what was written. Tells
+/// `moved` how many bytes have gone, before every answer.
+fn serve(
+    set: &ClientSet,
+    device: &ClientDevice,
+    stream: &[u8],
+    loses: bool,
+    mut moved: impl FnMut(usize),
+) -> Vec<u8> {
     let (mut written, mut at) = (Vec::new(), 0);
     loop {
         let command = match device.get_command(None) {
@@ -50,6 +58,7 @@ fn serve(set: &ClientSet, device: &ClientDevice, stream: &[u8], loses: bool) -> 
         };
         let buffer = || set.map_buffer(set.get_buffer_handle(command.buffer).unwrap()).unwrap();
         let size = command.size as usize;
+        moved(written.len() + at);
         let (code, bytes) = match command.code {
             CommandCode::WRITE => {
                 let mut piece = vec![0; size];
@@ -105,7 +114,9 @@ fn client_that(
             let client = &client;
             let pairs = devices.iter().zip(&streams);
             let threads: Vec<_> = pairs
-                .map(|(device, stream)| scope.spawn(move || serve(client, device, stream, loses)))
+                .map(|(device, stream)| {
+                    scope.spawn(move || serve(client, device, stream, loses, |_| {}))
+                })
                 .collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
@@ -166,8 +177,9 @@ fn several_backups_run_at_once() {
         let server = Fixture::new();
         let instance = &server.instance;
         let names = ["pubs", "Northwind", "msdb", "model"];
-        // Every client stops when its device is open, until all statements are under way.
-        let held: Vec<_> = names.iter().map(|name| held_client(instance, name)).collect();
+        // Every client stops at its first command, until all statements are under way.
+        let held: Vec<_> =
+            names.iter().map(|name| held_client(instance, name, Vec::new(), 0)).collect();
         let written: Vec<_> = thread::scope(|scope| {
             let statements: Vec<_> = names
                 .iter()
@@ -195,11 +207,11 @@ fn several_backups_run_at_once() {
     });
 }
 
-/// A client of a set with one device that stops when that is open: tells of it, waits for a word to go
-/// on, and gives what was written.
+/// A client of a set with one device that stops before the answer behind which `after` bytes have gone:
+/// tells of it, waits for a word to go on, and gives what was written.
 type Held = (mpsc::Receiver<()>, mpsc::Sender<()>, thread::JoinHandle<Vec<u8>>);
 
-fn held_client(instance: &Arc<Instance>, set: &str) -> Held {
+fn held_client(instance: &Arc<Instance>, set: &str, stream: Vec<u8>, after: usize) -> Held {
     let client = ClientSet::new(instance.environment.clone());
     let config = VdConfig { device_count: 1, ..VdConfig::default() };
     client.create(set.as_bytes(), &config).unwrap();
@@ -209,13 +221,49 @@ fn held_client(instance: &Arc<Instance>, set: &str) -> Held {
     let thread = thread::spawn(move || {
         client.get_configuration(None).unwrap();
         let device = client.open_device(&name).unwrap();
-        begun.send(()).unwrap();
-        may_go_on.recv().unwrap();
-        let written = serve(&client, &device, &[], false);
+        let mut begun = Some(begun);
+        let written = serve(&client, &device, &stream, false, |moved| {
+            if let Some(begun) = begun.take_if(|_| moved >= after) {
+                begun.send(()).unwrap();
+                may_go_on.recv().unwrap();
+            }
+        });
         let _ = client.close();
         written
     });
     (has_begun, go_on, thread)
+}
+
+// Catches: files that two restores under way give to two databases.
+#[test]
+fn of_two_restores_into_the_same_files_one_succeeds() {
+    watched(|| {
+        let server = Fixture::with(|folder| Server::open(folder).unwrap(), |_| {});
+        let instance = &server.instance;
+        let keeping = client(instance, "full", vec![Vec::new()]);
+        let backup = "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='full'";
+        assert_eq!(errors(instance, backup), [0_u32; 0]);
+        let stream = keeping.join().unwrap().remove(0);
+        assert_eq!(errors(instance, "DROP DATABASE pubs"), [0_u32; 0]);
+        let names = ["one", "two"];
+        let half = stream.len() / 2;
+        let held = names.map(|name| held_client(instance, name, stream.clone(), half));
+        let mut told = thread::scope(|scope| {
+            let statements = names.map(|name| {
+                let batch = format!("RESTORE DATABASE {name} FROM VIRTUAL_DEVICE='{name}'");
+                scope.spawn(move || errors(instance, &batch))
+            });
+            // Both have been found good by now.
+            held.iter().for_each(|(begun, _, _)| begun.recv().unwrap());
+            held.iter().for_each(|(_, go_on, _)| go_on.send(()).unwrap());
+            statements.map(|statement| statement.join().unwrap())
+        });
+        held.into_iter().for_each(|(_, _, client)| drop(client.join().unwrap()));
+        told.sort();
+        assert_eq!(told, [vec![], vec![1834, 3013]]);
+        let files = instance.server.folder().join("data").read_dir().unwrap().count();
+        assert_eq!(files, 1, "what the refused one made is gone");
+    });
 }
 
 // Catches: log that is truncated when it was written and not when it was acknowledged, so that a client

@@ -48,6 +48,10 @@ fn files_in_use_are_not_overwritten() {
     let moved = r"MOVE 'pubs' TO 'd:\copy.mdf', MOVE 'PUBS_LOG' TO 'd:\copy.ldf'";
     server.succeed(&restore(moved));
     assert_eq!(places(&mut server, "copy"), [r"d:\copy.mdf", r"d:\copy.ldf"]);
+    // A new database's files would stand there too.
+    let place = format!(r"MOVE 'pubs' TO '{folder}\next.mdf', MOVE 'pubs_log' TO 'd:\next.ldf'");
+    server.succeed(&format!("RESTORE DATABASE other FROM DISK='x' WITH {place}"));
+    assert_eq!(server.errors("CREATE DATABASE next"), [5170, 1802]);
     // Its own places a database may have again, and those of one that is gone.
     server.succeed("RESTORE DATABASE pubs FROM DISK='x' WITH REPLACE");
     server.succeed("DROP DATABASE pubs; RESTORE DATABASE copy FROM DISK='x' WITH REPLACE");
