@@ -1,5 +1,6 @@
 //! Tests of the fake SQL Server from outside.
 
+mod answers;
 mod chains;
 mod checkers;
 mod damage;
