@@ -37,6 +37,7 @@ fn a_database_comes_back(#[case] devices: &str, #[case] more: &str) {
         .says("The backup set on file 1 is valid.");
     both(&scene, &send("first"), &format!("restore --set s {devices} --database copy"))
         .expect(0)
+        .says("File 'pubs' is placed at ")
         .says("for database 'copy', file 'pubs' on file 1.");
     // The copy is a database like any other.
     both(&scene, &store("second"), &format!("backup --set s {devices} --database copy --json"))
@@ -95,6 +96,20 @@ fn a_real_backup_is_checked(#[case] cut: usize, #[case] exit: i32) {
     let file = scene.file("real", &bytes).display().to_string();
     let ended = both(&scene, &format!("client restore --set s --file {file}"), "restore --set s");
     ended.expect(exit);
+}
+
+// Catches: a profile that the restored backup's server is not compared with, a default that refuses
+// real backups.
+#[rstest]
+#[case("--profile sql2016", 1, "Msg 3169")]
+#[case("--profile sql2019", 0, "is valid")]
+#[case("", 0, "is valid")]
+fn a_newer_backup_is_refused(#[case] profile: &str, #[case] exit: i32, #[case] says: &str) {
+    let Some(real) = golden::golden("full-2019.bak") else { return };
+    let scene = Scene::new();
+    let client = format!("client restore --set s --file {}", real.display());
+    let ended = both(&scene, &client, &format!("restore --set s {profile}"));
+    ended.expect(exit).says(says);
 }
 
 // Catches: faults that the engine's statement does not meet, YAML taken for a file's name.

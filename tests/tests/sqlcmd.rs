@@ -360,3 +360,26 @@ fn bad_backups_are_told_apart() {
     bytes[0x2005] ^= 1;
     show(&scene, &scene.file("damaged", &bytes), "").expect(1).says("at byte 8192");
 }
+
+// Catches: a login without a password that waits for somebody to type one where nobody can, or that is
+// tried with an empty one; the environment's password not taken.
+#[test]
+fn a_password_is_asked_for_at_a_terminal_only() {
+    let installed = Installed::new();
+    let (mut server, port) = serve(&installed.scene);
+    let address = format!("tcp:127.0.0.1,{port}");
+    let words = ["-S", &address, "-U", "tester", "-b", "-Q", "SELECT 'in'"];
+    for (name, variable) in [("sqlcmd", "SQLCMDPASSWORD"), ("osql", "OSQLPASSWORD")] {
+        let ended = installed.scene.run(installed.command(name, &words));
+        ended.expect(1);
+        assert!(
+            ended.err.contains("needs a password") && ended.err.contains(variable),
+            "{}",
+            ended.err
+        );
+        let mut command = installed.command(name, &words);
+        command.env(variable, "Pässw0rd");
+        installed.scene.run(command).expect(0);
+    }
+    server.kill();
+}

@@ -65,6 +65,8 @@ pub(super) fn execute(options: &Options, work: Work<'_>) -> Result<(), Failure> 
     let log = Arc::new(MemoryLog::default());
     let mut instance = instance::open(environment, &folder, options.profile, log)
         .map_err(|error| Failure::Environment(format!("{error}.")))?;
+    // There is no MOVE on the command line.
+    instance.relocates = true;
     let watch = Arc::new(Watch::default());
     let progress = Arc::new(Progress::new(None));
     let names = match work {

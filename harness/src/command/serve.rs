@@ -34,7 +34,8 @@ pub(super) struct Arguments {
     /// A login with every right; may be repeated [default: sa, with a password made for this run]
     #[arg(long = "login", value_name = "USER:PASSWORD")]
     logins: Vec<LoginPair>,
-    /// A login that is no sysadmin, so that VIRTUAL_DEVICE is refused (3265); may be repeated
+    /// A login that is no sysadmin: it may look, and neither back up, restore nor create (262, 3110,
+    /// 3265 for VIRTUAL_DEVICE); may be repeated
     #[arg(long = "public-login", value_name = "USER:PASSWORD")]
     public_logins: Vec<LoginPair>,
     /// TLS: none, as the client asks, or for every connection
@@ -47,8 +48,9 @@ pub(super) struct Arguments {
     /// full recovery model the log grows until BACKUP LOG
     #[arg(long, value_name = "N", default_value_t = 0)]
     activity: u32,
-    /// Which SQL Server to play: sql2008, sql2016, sql2019, sql2019-linux or sql2022
-    #[arg(long, value_name = "PROFILE", default_value = "sql2016")]
+    /// Which SQL Server to play: sql2008, sql2016, sql2019, sql2019-linux, sql2022, or default: sql2016
+    /// that also restores newer servers' backups
+    #[arg(long, value_name = "PROFILE", default_value = "default")]
     profile: Profile,
 }
 

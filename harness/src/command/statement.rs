@@ -53,8 +53,9 @@ pub(super) struct Options {
     /// The SQL Server instance, if it is not the default one
     #[arg(long, value_name = "NAME")]
     instance: Option<OsString>,
-    /// Which SQL Server to play: sql2008, sql2016, sql2019, sql2019-linux or sql2022
-    #[arg(long, value_name = "PROFILE", default_value = "sql2016")]
+    /// Which SQL Server to play: sql2008, sql2016, sql2019, sql2019-linux, sql2022, or default: sql2016
+    /// that also restores newer servers' backups
+    #[arg(long, value_name = "PROFILE", default_value = "default")]
     pub(super) profile: Profile,
     /// How long to wait for a client to create the set
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]

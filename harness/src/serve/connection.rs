@@ -252,7 +252,7 @@ mod tests {
         let instance = Instance::new(
             Server::open(folder.path()).unwrap(),
             Environment::new(Namespace::new(&name).unwrap(), backend),
-            Profile::SQL2016,
+            Profile::default(),
             "TEST",
             Arc::new(MemoryLog::default()),
         );

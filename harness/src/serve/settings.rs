@@ -43,7 +43,7 @@ impl Default for Settings {
             public_logins: Vec::new(),
             encryption: Encryption::Auto,
             activity: 0,
-            profile: Profile::SQL2016,
+            profile: Profile::default(),
         }
     }
 }

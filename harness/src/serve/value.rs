@@ -1,6 +1,6 @@
 //! Types and values between T-SQL and the wire.
 
-use fake_sqlserver::value::{DataType, Value};
+use fake_sqlserver::value::{DataType, Decimal, Value};
 use jiff::civil::{Date, DateTime, Time, date};
 use jiff::{SignedDuration, Span};
 use tds_server::{self as tds, ColumnType};
@@ -8,6 +8,9 @@ use uuid::Uuid;
 
 /// Digits of `numeric` columns: log sequence numbers. Source: SQL Server's RESTORE HEADERONLY.
 const NUMERIC: ColumnType = ColumnType::Decimal { precision: 25, scale: 0 };
+
+/// Digits of the longest `numeric`.
+const MOST_DIGITS: u8 = 38;
 
 /// The most characters of an `nvarchar` that is not `max`.
 const MOST_CHARACTERS: u16 = 4000;
@@ -32,6 +35,7 @@ pub(crate) fn column_type(data_type: DataType) -> ColumnType {
         DataType::Int => ColumnType::Int,
         DataType::BigInt => ColumnType::BigInt,
         DataType::Numeric => NUMERIC,
+        DataType::Decimal { precision, scale } => ColumnType::Decimal { precision, scale },
         DataType::Float => ColumnType::Float,
         DataType::NVarChar(Some(length)) if length <= MOST_CHARACTERS => {
             ColumnType::NVarChar(length.max(1))
@@ -61,6 +65,9 @@ pub(crate) fn sent(value: &Value, column: ColumnType) -> tds::Value {
         Value::Int(number) => tds::Value::Int((*number).into()),
         Value::BigInt(number) => tds::Value::Int(*number),
         Value::Numeric(number) => tds::Value::Decimal { unscaled: *number, scale: 0 },
+        Value::Decimal(Decimal { unscaled, scale, .. }) => {
+            tds::Value::Decimal { unscaled: *unscaled, scale: *scale }
+        }
         Value::Float(number) => tds::Value::Float(*number),
         Value::Text(text) => tds::Value::Text(text.clone()),
         Value::DateTime(time) => tds::Value::DateTime(date_time(*time)),
@@ -78,7 +85,7 @@ pub(super) fn received(value: &tds::Value) -> Value {
         tds::Value::Float(number) => Value::Float(*number),
         tds::Value::Decimal { unscaled, scale: 0 } => Value::Numeric(*unscaled),
         tds::Value::Decimal { unscaled, scale } => {
-            Value::Float(*unscaled as f64 / 10_f64.powi((*scale).into()))
+            Value::Decimal(Decimal { unscaled: *unscaled, precision: MOST_DIGITS, scale: *scale })
         }
         tds::Value::Text(text) => Value::Text(text.clone()),
         tds::Value::Bytes(bytes) => Value::Binary(bytes.clone()),
@@ -134,6 +141,7 @@ mod tests {
             Value::Int(-70_000),
             Value::BigInt(1 << 40),
             Value::Numeric(37_000_000_012_800_001),
+            Value::Decimal(Decimal { unscaled: -150, precision: 3, scale: 2 }),
             Value::Float(0.5),
             Value::Text("x".repeat(4001)),
             Value::Text(String::new()),

@@ -25,6 +25,17 @@ pub enum SqlcmdError {
         "a trusted connection to another machine is not possible here; give a login with -U and -P."
     )]
     NoTrustedConnection,
+    /// A login without its password, and nobody who could be asked for it.
+    #[error(
+        "login '{user}' needs a password, and there is no terminal to ask for it: give -P, or set \
+         {variable}."
+    )]
+    NoPassword {
+        /// The login.
+        user: String,
+        /// The environment variable that would do.
+        variable: &'static str,
+    },
     /// A certificate that should be checked.
     #[error(
         "the server's certificate cannot be checked, as there are no authorities to trust here; \
@@ -91,6 +102,7 @@ impl SqlcmdError {
             Self::Options(_)
                 | Self::Target(_)
                 | Self::NoTrustedConnection
+                | Self::NoPassword { .. }
                 | Self::CertificateUnchecked
                 | Self::Environment(_)
         )

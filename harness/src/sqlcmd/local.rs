@@ -47,7 +47,7 @@ impl Local {
             None => machine.to_owned(),
         };
         let log = Arc::new(FileLog::new(folder));
-        let mut instance = instance::open(environment, folder, Profile::SQL2016, log)?;
+        let mut instance = instance::open(environment, folder, Profile::default(), log)?;
         instance.name.clone_from(&name);
         let login = Login {
             name: options.user.clone().unwrap_or_else(|| TRUSTED.to_owned()),

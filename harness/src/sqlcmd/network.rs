@@ -1,5 +1,6 @@
 //! A session by TDS.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use tds_server::client::{Connection, Event, Privacy};
@@ -26,7 +27,7 @@ impl Network {
         if options.encrypt && !options.trust_certificate {
             return Err(SqlcmdError::CertificateUnchecked);
         }
-        let password = options.password.clone().unwrap_or_default();
+        let password = password(options, &user)?;
         let wanted = wanted(options, machine, (host, port, instance), (user, password));
         Network::log_in(options, &wanted)
     }
@@ -38,7 +39,7 @@ impl Network {
         server: &Rendezvous,
     ) -> Result<Network, SqlcmdError> {
         let login = match &options.user {
-            Some(user) => (user.clone(), options.password.clone().unwrap_or_default()),
+            Some(user) => (user.clone(), password(options, user)?),
             None => (server.user.clone(), server.password.clone()),
         };
         let place = (server.address.ip().to_string(), server.address.port(), String::new());
@@ -55,6 +56,22 @@ impl Network {
         }
         Ok(network)
     }
+}
+
+/// The password of a login: as the options say, else it is asked for.
+fn password(options: &Options, user: &str) -> Result<String, SqlcmdError> {
+    if let Some(password) = &options.password {
+        return Ok(password.clone());
+    }
+    let variable = match options.flavour {
+        Flavour::Sqlcmd => "SQLCMDPASSWORD",
+        Flavour::Osql => "OSQLPASSWORD",
+    };
+    let nobody = || SqlcmdError::NoPassword { user: user.to_owned(), variable };
+    if !std::io::stdin().is_terminal() {
+        return Err(nobody());
+    }
+    rpassword::prompt_password("Password: ").map_err(|_| nobody())
 }
 
 fn wanted(

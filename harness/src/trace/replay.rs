@@ -119,7 +119,7 @@ impl Recording {
         let completes =
             self.commands.iter().flatten().any(|command| command.code == CommandCode::COMPLETE);
         let profile =
-            Profile { offers_complete: completes, refuses_disk: None, ..Profile::SQL2016 };
+            Profile { offers_complete: completes, refuses_disk: None, ..Profile::default() };
         Statement {
             block_size: Some(self.block_size),
             max_transfer_size: Some(self.max_transfer_size),

@@ -16,6 +16,9 @@ pub struct Profile {
     pub version: ServerVersion,
     /// The version of the databases it writes.
     pub database_version: u16,
+    /// The newest version of databases whose backups it restores. A server restores its own and
+    /// older ones (3169).
+    pub restores_up_to: u16,
     /// Bytes of a block unless the statement says otherwise.
     /// Source: VDI, "Glossary" (BLOCKSIZE, virtual devices).
     pub block_size: u32,
@@ -56,18 +59,20 @@ impl Profile {
         product: "Microsoft SQL Server 2008 R2",
         version: ServerVersion { major: 10, minor: 50, build: 1600 },
         database_version: 661,
+        restores_up_to: 661,
         block_size: MIN_BLOCK_SIZE,
         max_transfer_size: TRANSFER_UNIT,
         offers_complete: false,
         refuses_disk: None,
     };
 
-    /// SQL Server 2016 SP2 on Windows, the default.
+    /// SQL Server 2016 SP2 on Windows.
     pub const SQL2016: Self = Self {
         name: "sql2016",
         product: "Microsoft SQL Server 2016",
         version: ServerVersion { major: 13, minor: 0, build: 5026 },
         database_version: 852,
+        restores_up_to: 852,
         block_size: MIN_BLOCK_SIZE,
         max_transfer_size: MIB,
         offers_complete: true,
@@ -80,6 +85,7 @@ impl Profile {
         product: "Microsoft SQL Server 2019",
         version: ServerVersion { major: 15, minor: 0, build: 2000 },
         database_version: 904,
+        restores_up_to: 904,
         ..Self::SQL2016
     };
 
@@ -100,12 +106,24 @@ impl Profile {
         product: "Microsoft SQL Server 2022",
         version: ServerVersion { major: 16, minor: 0, build: 1000 },
         database_version: 957,
+        restores_up_to: 957,
         ..Self::SQL2016
     };
 
-    /// All profiles, oldest first.
-    pub const ALL: [Self; 5] =
-        [Self::SQL2008, Self::SQL2016, Self::SQL2019, Self::SQL2019_LINUX, Self::SQL2022];
+    /// The default: SQL Server 2016 that also restores what newer servers have written, as far as
+    /// their streams are known, so that nobody has to say which server a backup came from.
+    pub const DEFAULT: Self =
+        Self { name: "default", restores_up_to: Self::SQL2022.restores_up_to, ..Self::SQL2016 };
+
+    /// All profiles, the default first and then from the oldest.
+    pub const ALL: [Self; 6] = [
+        Self::DEFAULT,
+        Self::SQL2008,
+        Self::SQL2016,
+        Self::SQL2019,
+        Self::SQL2019_LINUX,
+        Self::SQL2022,
+    ];
 
     /// The names of all profiles, for messages.
     fn names() -> String {
@@ -134,7 +152,7 @@ pub const DEFAULT_POOL_BYTES: u32 = 32 * MIB;
 
 impl Default for Profile {
     fn default() -> Self {
-        Self::SQL2016
+        Self::DEFAULT
     }
 }
 

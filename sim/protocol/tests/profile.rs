@@ -10,6 +10,7 @@ use vdi_protocol::{Direction, Features, Profile, ServerConfig};
 
 /// Catches: a default, version or offer that drifts.
 #[rstest]
+#[case("default", 1 << 20, true, "13.0.5026", 852)]
 #[case("sql2008", 65536, false, "10.50.1600", 661)]
 #[case("sql2016", 1 << 20, true, "13.0.5026", 852)]
 #[case("sql2019", 1 << 20, true, "15.0.2000", 904)]
@@ -29,19 +30,26 @@ fn profiles_are_as_documented(
     assert_eq!(profile.offers_complete, offers_complete);
     assert_eq!(profile.version.to_string(), version);
     assert_eq!(profile.database_version, database_version);
+    let newest = if name == "default" { 957 } else { database_version };
+    assert_eq!(profile.restores_up_to, newest);
     assert_eq!(profile.refuses_disk.is_some(), name == "sql2019-linux");
 }
 
 /// Catches: a new default profile, a list with a hole, a refusal that does not say what exists.
 #[test]
 fn profiles_are_found_by_name() {
-    assert_eq!(Profile::default().name, "sql2016");
+    let Profile { name, restores_up_to, .. } = Profile::default();
+    assert_eq!((name, restores_up_to), ("default", 957));
+    assert_eq!(
+        Profile { name: "sql2016", restores_up_to: 852, ..Profile::default() },
+        Profile::SQL2016
+    );
     assert_eq!("SQL2022".parse(), Ok(Profile::SQL2022));
     let error = "sql2017".parse::<Profile>().unwrap_err().to_string();
     assert_eq!(
         error,
-        "there is no profile 'sql2017'; choose one of sql2008, sql2016, sql2019, sql2019-linux, \
-         sql2022."
+        "there is no profile 'sql2017'; choose one of default, sql2008, sql2016, sql2019, \
+         sql2019-linux, sql2022."
     );
 }
 

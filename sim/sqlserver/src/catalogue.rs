@@ -18,7 +18,7 @@ mod store;
 
 pub use database::{
     Access, BackupFacts, BackupOptions, ChangedExtent, Content, Database, DatabaseFile,
-    DatabaseState, DifferentialBase, FileKind, RecoveryModel, SetKind,
+    DatabaseState, DifferentialBase, FileKind, Filegroup, RecoveryModel, SetKind,
 };
 pub use default::{SyntheticDatabase, default_databases};
 pub use history::{BackupSetRow, History, MediaFamilyRow, RestoreRow};
@@ -27,4 +27,5 @@ pub use memory_file::MemoryFile;
 pub use pages::{GeneratedFile, PageChange, fill_data_page};
 pub use restore_rules::{Progress, check_base, check_next, check_target};
 pub use storage::{ExtentId, Pages, StorageError};
+pub(crate) use store::place_key;
 pub use store::{Catalogue, Reservation, Server, StoreError};

@@ -11,6 +11,7 @@ mod inspect;
 mod log_words;
 mod media;
 mod password;
+mod placement;
 mod restore;
 mod set;
 mod snapshot;

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+mod decimal;
 mod engine;
 pub mod messages;
 pub mod session;

@@ -12,6 +12,7 @@ mod plan;
 mod procedures;
 mod query;
 mod reply;
+mod rights;
 mod scope;
 mod statements;
 mod views;

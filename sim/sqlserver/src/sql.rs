@@ -20,7 +20,7 @@
 //!
 //! | options | because |
 //! |---|---|
-//! | COMPRESSION, ENCRYPTION, ENHANCEDINTEGRITY, CREDENTIAL | the stream is always in the clear and uncompressed |
+//! | COMPRESSION, ENCRYPTION, ENHANCEDINTEGRITY, CREDENTIAL | the stream is always in the clear and uncompressed; BACKUP says so of COMPRESSION and ENCRYPTION |
 //! | UNLOAD, NOUNLOAD, REWIND, NOREWIND, RESTART | there are no tapes |
 //! | EXPIREDATE, RETAINDAYS, SKIP, MEDIANAME (RESTORE) | media are not protected by date or name |
 //! | NO_TRUNCATE, RESTRICTED_USER, PARTIAL, COMMIT_DIFFERENTIAL_BASE, SNAPSHOT_IMPORT | databases are whole, and open to all |

@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::civil::DateTime;
 use uuid::Uuid;
 
+pub use crate::decimal::Decimal;
+
 /// A type of T-SQL. Lengths are in characters, or in bytes for binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataType {
@@ -20,7 +22,14 @@ pub enum DataType {
     BigInt,
     /// `numeric(25,0)`, the type of log sequence numbers.
     Numeric,
-    /// `float`; also stands for decimal numbers with a fraction.
+    /// `numeric` and `decimal` with a fraction, and `money`.
+    Decimal {
+        /// Digits, 1 to 38.
+        precision: u8,
+        /// Those of them behind the point.
+        scale: u8,
+    },
+    /// `float`.
     Float,
     /// `nvarchar`, and `varchar`, which is not told apart; `None` is `max`.
     NVarChar(Option<u16>),
@@ -43,7 +52,7 @@ impl fmt::Display for DataType {
             DataType::SmallInt => "smallint",
             DataType::Int => "int",
             DataType::BigInt => "bigint",
-            DataType::Numeric => "numeric",
+            DataType::Numeric | DataType::Decimal { .. } => "numeric",
             DataType::Float => "float",
             DataType::NVarChar(_) => "nvarchar",
             DataType::NChar(_) => "nchar",
@@ -71,6 +80,8 @@ pub enum Value {
     BigInt(i64),
     /// `numeric(25,0)`.
     Numeric(i128),
+    /// `numeric` with a fraction.
+    Decimal(Decimal),
     /// `float`.
     Float(f64),
     /// Text of any kind.
@@ -93,6 +104,9 @@ impl Value {
             Value::SmallInt(_) => DataType::SmallInt,
             Value::BigInt(_) => DataType::BigInt,
             Value::Numeric(_) => DataType::Numeric,
+            Value::Decimal(Decimal { precision, scale, .. }) => {
+                DataType::Decimal { precision: *precision, scale: *scale }
+            }
             Value::Float(_) => DataType::Float,
             Value::Text(text) => DataType::NVarChar(short(text.encode_utf16().count(), 4000)),
             Value::DateTime(_) => DataType::DateTime,
@@ -147,6 +161,7 @@ impl fmt::Display for Value {
             Value::Int(number) => write!(f, "{number}"),
             Value::BigInt(number) => write!(f, "{number}"),
             Value::Numeric(number) => write!(f, "{number}"),
+            Value::Decimal(number) => write!(f, "{number}"),
             Value::Float(number) => write!(f, "{number}"),
             Value::Text(text) => f.write_str(text),
             Value::DateTime(time) => write!(f, "{}", time.strftime("%b %e %Y %l:%M%p")),

@@ -10,7 +10,7 @@ pub(crate) fn backup(set: &str) -> String {
 pub(crate) fn restore(set: &str) -> String {
     format!(
         "RESTORE DATABASE twin FROM VIRTUAL_DEVICE='{set}' WITH STATS=25, REPLACE, \
-         MAXTRANSFERSIZE=65536"
+         MAXTRANSFERSIZE=65536, MOVE 'pubs' TO 'twin.mdf', MOVE 'pubs_log' TO 'twin.ldf'"
     )
 }
 

@@ -1,6 +1,6 @@
 //! A database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::civil::DateTime;
@@ -89,6 +89,22 @@ pub enum Content {
     Log,
 }
 
+/// A filegroup.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Filegroup {
+    /// Its id.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+}
+
+/// PRIMARY, which every database has.
+impl Default for Filegroup {
+    fn default() -> Self {
+        Filegroup { id: 1, name: "PRIMARY".to_owned() }
+    }
+}
+
 /// A file of a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseFile {
@@ -96,6 +112,9 @@ pub struct DatabaseFile {
     pub id: u16,
     /// Data or log.
     pub kind: FileKind,
+    /// The filegroup of a data file.
+    #[serde(default)]
+    pub filegroup: Filegroup,
     /// Its logical name.
     pub logical_name: String,
     /// Its path, as the server tells it.
@@ -243,6 +262,11 @@ impl Database {
         self.files.iter().filter(|file| file.kind == FileKind::Data)
     }
 
+    /// The filegroups that have files, by id.
+    pub fn filegroups(&self) -> BTreeSet<&Filegroup> {
+        self.data_files().map(|file| &file.filegroup).collect()
+    }
+
     /// Checks that a backup can be made, and says what will be in it. The checkpoint is written
     /// to the log here; nothing else changes before [`Self::finish_backup`].
     ///
@@ -310,7 +334,8 @@ impl Database {
                 self.changed.retain(|extent| extent.lsn >= facts.checkpoint);
                 if !simple && self.log.chain.is_none() {
                     self.log.truncate(facts.first);
-                    self.log.chain = Some(ChainPoint { lsn: facts.first, fork: facts.fork });
+                    let start = ChainPoint { lsn: facts.first, fork: facts.fork };
+                    (self.log.chain, self.log.began) = (Some(start), Some(start));
                 }
             }
             SetKind::Log if !facts.copy_only => {
@@ -320,7 +345,7 @@ impl Database {
             _ => {}
         }
         if simple {
-            self.log.chain = None;
+            (self.log.chain, self.log.began) = (None, None);
             self.log.truncate(facts.last);
         }
         if tail {

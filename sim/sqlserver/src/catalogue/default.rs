@@ -7,7 +7,7 @@ use mtf::{EXTENT_PAGES, PAGE_SIZE};
 use uuid::Uuid;
 
 use super::database::{
-    Access, Content, Database, DatabaseFile, DatabaseState, FileKind, RecoveryModel,
+    Access, Content, Database, DatabaseFile, DatabaseState, FileKind, Filegroup, RecoveryModel,
 };
 use super::log::{LOG_FILE, Log};
 use super::pages::{GeneratedFile, mix};
@@ -47,6 +47,7 @@ impl SyntheticDatabase {
         let file = |id, kind, logical_name: &str, extension, size, content| DatabaseFile {
             id,
             kind,
+            filegroup: Filegroup::default(),
             logical_name: logical_name.to_owned(),
             physical_name: format!(r"{DATA_FOLDER}\{logical_name}.{extension}"),
             size,
@@ -75,11 +76,12 @@ impl SyntheticDatabase {
     }
 }
 
-/// master, model, msdb, pubs, Northwind and AdventureWorks, all generated.
+/// master, tempdb, model, msdb, pubs, Northwind and AdventureWorks, all generated.
 pub fn default_databases() -> Vec<Database> {
     const MIB: u64 = 1 << 20;
     let databases = [
         ("master", 1, 5, RecoveryModel::Simple),
+        ("tempdb", 2, 8, RecoveryModel::Simple),
         ("model", 3, 8, RecoveryModel::Full),
         ("msdb", 4, 16, RecoveryModel::Simple),
         ("pubs", 5, 8, RecoveryModel::Full),

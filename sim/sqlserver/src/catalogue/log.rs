@@ -78,6 +78,9 @@ pub struct Log {
     pub checkpoint: Lsn,
     /// Where the next log backup starts; none while there is no log chain.
     pub chain: Option<ChainPoint>,
+    /// Where the log chain began on this server.
+    #[serde(default)]
+    pub began: Option<ChainPoint>,
     /// Records not yet truncated, in order.
     pub records: Vec<LogRecord>,
 }
@@ -96,14 +99,14 @@ impl Log {
     /// A log without records.
     pub fn new() -> Self {
         let next = Lsn { vlf: 30, block: FIRST_BLOCK, slot: 1 };
-        Log { next, checkpoint: next, chain: None, records: Vec::new() }
+        Log { next, checkpoint: next, chain: None, began: None, records: Vec::new() }
     }
 
     /// The log of a database that has been restored up to `redo`: it goes on in the next block that
     /// this server's records fit in. A real server's log, and one restored to a point in time, end
     /// in the middle of a block, or beyond the end of the virtual log files written here.
     pub fn continued(redo: Lsn, chain: Option<ChainPoint>) -> Self {
-        let mut log = Log { next: redo, checkpoint: redo, chain, records: Vec::new() };
+        let mut log = Log { next: redo, checkpoint: redo, chain, began: None, records: Vec::new() };
         if redo.slot != 1 || redo.block >= VLF_BLOCKS {
             log.end_block();
         }

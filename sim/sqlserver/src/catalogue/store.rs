@@ -53,6 +53,14 @@ impl Catalogue {
         self.databases.sort_by_key(|database| database.id);
     }
 
+    /// The database that has a file in this place.
+    pub fn owner_of(&self, place: &str) -> Option<&Database> {
+        let is_there = |database: &&Database| {
+            database.files.iter().any(|file| place_key(&file.physical_name) == place_key(place))
+        };
+        self.databases.iter().find(is_there)
+    }
+
     /// The lowest id that no user database has.
     pub fn free_id(&self) -> u16 {
         let is_free = |id: &u16| self.databases.iter().all(|database| database.id != *id);
@@ -64,6 +72,11 @@ impl Default for Catalogue {
     fn default() -> Self {
         Catalogue::new()
     }
+}
+
+/// A path as paths are compared: without regard to case and to the kind of separators.
+pub(crate) fn place_key(path: &str) -> String {
+    path.replace('/', "\\").to_lowercase()
 }
 
 /// Names are compared without regard to case.

@@ -47,6 +47,13 @@ pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer,
         SetKind::Log => Vec::new(),
     };
     let counts = counts(&extents);
+    for option in &plan.missed {
+        let text = format!(
+            "{} has no effect: the backup is in the clear and not compressed.",
+            option.keyword()
+        );
+        context.tell(Message::user(0, 10, 1, text));
+    }
     let appends = plan.devices[0].kind == DeviceKind::Disk && !plan.overwrite;
     let opened = if appends { device::open_media(context, &plan.devices)? } else { Vec::new() };
     let (files, media): (Vec<_>, Vec<_>) = opened.into_iter().unzip();

@@ -31,8 +31,21 @@ pub(super) fn os_error(error: &io::Error) -> String {
     }
 }
 
-fn cannot_open(device: &DevicePlan, error: &io::Error, state: u8) -> SeveralMessages {
-    Message::new(3201, &[&device.name, &os_error(error)]).with_state(state).into()
+fn cannot_open(
+    context: &Context<'_>,
+    device: &DevicePlan,
+    error: &io::Error,
+    state: u8,
+) -> SeveralMessages {
+    let path = path(context, device);
+    let is_folder_there = path.parent().is_none_or(std::path::Path::is_dir);
+    let text = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !is_folder_there => {
+            "3(The system cannot find the path specified.)".to_owned()
+        }
+        _ => os_error(error),
+    };
+    Message::new(3201, &[&device.name, &text]).with_state(state).into()
 }
 
 /// Opens the devices' files to append a set to what they hold; none if they hold nothing.
@@ -53,7 +66,7 @@ pub(super) fn open_media(
     let mut opened: Vec<(File, Media)> = Vec::new();
     for (device, number) in devices.iter().zip(1_u16..) {
         let file = File::options().read(true).append(true).open(path(context, device));
-        let mut file = file.map_err(|error| cannot_open(device, &error, 1))?;
+        let mut file = file.map_err(|error| cannot_open(context, device, &error, 1))?;
         let media = media::scan(device, &mut file)?;
         let count = media.raid.get(Raid::FAMILY_COUNT);
         if usize::from(count) != devices.len() {
@@ -73,7 +86,7 @@ pub(super) fn open_media(
 /// Opens a device's file for a BACKUP that begins new media.
 pub(super) fn create(context: &Context<'_>, device: &DevicePlan) -> Result<File, SeveralMessages> {
     let path = path(context, device);
-    let failed = |error| cannot_open(device, &error, 1);
+    let failed = |error| cannot_open(context, device, &error, 1);
     if let Some(folder) = path.parent() {
         let ours = path.starts_with(context.instance.server.folder());
         if ours {
@@ -85,7 +98,7 @@ pub(super) fn create(context: &Context<'_>, device: &DevicePlan) -> Result<File,
 
 /// Opens a device's file for a RESTORE.
 pub(super) fn open(context: &Context<'_>, device: &DevicePlan) -> Result<File, SeveralMessages> {
-    File::open(path(context, device)).map_err(|error| cannot_open(device, &error, 2))
+    File::open(path(context, device)).map_err(|error| cannot_open(context, device, &error, 2))
 }
 
 /// Bytes of a transfer with a file.

@@ -3,7 +3,10 @@
 use jiff::civil::DateTime;
 use mtf::{Configuration, MediaDate, Record, Scin, Sfin, Sset};
 
+use super::context::Context;
+use super::family_sink::Head;
 use crate::catalogue::{BackupFacts, DifferentialBase, RecoveryModel, SetKind};
+use crate::messages::Message;
 
 /// Bits of [`Scin::DATABASE_OPTIONS`], those of sysdatabases.status: `select into/bulkcopy` and
 /// `trunc. log on chkpt.`, which the recovery models replaced.
@@ -96,4 +99,25 @@ pub(super) fn facts(set: &Record<Sset>, configuration: &Configuration) -> Backup
         database_backup: scin.get(Scin::DATABASE_BACKUP_LSN),
         base,
     }
+}
+
+/// Checks that the server is new enough for a backup.
+///
+/// # Errors
+///
+/// 3169 for a backup of a newer server's database.
+pub(super) fn check_release(context: &Context<'_>, head: &Head) -> Result<(), Message> {
+    let (scin, profile) = (head.configuration.set(), context.instance.profile);
+    if scin.get(Scin::DATABASE_VERSION) <= profile.restores_up_to {
+        return Ok(());
+    }
+    let text = |(major, minor, build): (u8, u8, u16)| format!("{major:02}.{minor:02}.{build:04}");
+    let theirs = (
+        scin.get(Scin::SOFTWARE_MAJOR),
+        scin.get(Scin::SOFTWARE_MINOR),
+        scin.get(Scin::SOFTWARE_BUILD),
+    );
+    let version = profile.version;
+    let ours = (version.major, version.minor, version.build);
+    Err(Message::new(3169, &[&text(theirs), &text(ours)]))
 }

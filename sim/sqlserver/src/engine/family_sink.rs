@@ -275,6 +275,10 @@ impl Taker<'_> {
         };
         let name = &self.name;
         self.context.instance.log("Backup", Message::user(0, 10, 1, format!("{name}: {error}")));
+        if let MtfError::Compressed = error {
+            // SQL Server's message does not say what is wrong with it.
+            self.context.tell(Message::user(0, 10, 1, format!("'{name}': {error}.")));
+        }
         let database = || match self.head.get() {
             Some(head) => head.configuration.set().text(mtf::Scin::DATABASE_NAME),
             None => String::new(),

@@ -4,7 +4,7 @@ use mtf::{Lsn, MediaDate, Scin, Sfgi, Sfin, Sset, Tape};
 use uuid::Uuid;
 
 use super::context::{Answer, Context};
-use super::facts::{date_time, facts, recovery_model};
+use super::facts::{check_release, date_time, facts, recovery_model};
 use super::family_sink::{Extent, Gate, Head, Heads};
 use super::password;
 use super::restore::{has_checksums, read_families};
@@ -23,6 +23,7 @@ const NUM: DataType = DataType::Numeric;
 
 /// Lets everything pass. Only VERIFYONLY wants all families.
 struct Open<'j> {
+    context: &'j Context<'j>,
     heads: Option<Heads>,
     names: Vec<&'j str>,
     transfer: &'j TransferPlan,
@@ -35,10 +36,10 @@ impl Gate for Open<'_> {
         if self.checksum && !has_checksums(head) {
             return Err(Message::new(3187, &[]).into());
         }
-        match &self.heads {
-            Some(heads) => heads.add(device, head, &self.names).map(|()| None),
-            None => Ok(None),
-        }
+        let Some(heads) = &self.heads else { return Ok(None) };
+        heads.add(device, head, &self.names)?;
+        check_release(self.context, head)?;
+        Ok(None)
     }
 }
 
@@ -52,6 +53,7 @@ pub(super) fn inspect(
     // A client at the other end of a pipe may want to rewind: no more is read than is needed.
     let whole = verifies || (plan.kind == RestoreKind::HeaderOnly && !is_virtual);
     let gate = Open {
+        context,
         heads: verifies.then(Heads::default),
         names: plan.devices.iter().map(|device| device.name.as_str()).collect(),
         transfer: &plan.transfer,
@@ -327,8 +329,8 @@ fn header(head: &Head, last: &mtf::Configuration, is_virtual: bool) -> Vec<Value
         has(Scin::SINGLE_USER),
         has(Scin::CHECKSUM),
         has(Scin::DAMAGED),
-        // The records have no field for the first log backup of a chain.
-        Value::Bit(false),
+        // The first log backup starts where the chain began: with the first full backup.
+        Value::Bit(facts.kind == SetKind::Log && facts.first == scin.get(Scin::CHAIN_LSN)),
         has(Scin::INCOMPLETE_METADATA),
         has(Scin::FORCE_OFFLINE),
         has(Scin::COPY_ONLY),
@@ -347,7 +349,7 @@ fn header(head: &Head, last: &mtf::Configuration, is_virtual: bool) -> Vec<Value
         Value::Null,
         Value::Null,
         Value::Null,
-        Value::Null,
+        date(scin.get(Scin::FINISHED)),
         match zone {
             Sset::UNKNOWN_ZONE => Value::Null,
             zone => Value::SmallInt(zone.into()),

@@ -7,21 +7,22 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use mtf::{Lsn, PageId, Scin, Sfin};
+use mtf::{Configuration, Lsn, PageId, Scin, Sfgi, Sfin};
 use uuid::Uuid;
 use vdi_protocol::Direction;
 
 use super::context::{Answer, Context, Progress as Told};
 use super::device;
-use super::facts::{date_time, facts, recovery_model};
+use super::facts::{check_release, date_time, facts, recovery_model};
 use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
 use super::inspect;
 use super::log_words::LogWords;
 use super::password;
+use super::placement::Places;
 use super::snapshot;
 use crate::catalogue::{
     Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
-    Log, LogRecord, PageChange, Pages, Progress, RestoreRow, SetKind, check_target,
+    Filegroup, Log, LogRecord, PageChange, Pages, Progress, RestoreRow, SetKind, check_target,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{RestorePlan, SequenceEnd, now};
@@ -44,6 +45,9 @@ pub(crate) fn restore(
             return Err(Message::new(3196, &[]).into());
         }
         return Err(Message::new(3108, &[]).into());
+    }
+    if plan.database.eq_ignore_ascii_case("tempdb") {
+        return Err(Message::new(3147, &[]).into());
     }
     let reserved = context.instance.server.reserve(&plan.database);
     let _reserved = reserved.ok_or_else(|| Message::new(3101, &[]))?;
@@ -182,6 +186,8 @@ struct Target {
     pages: Pages,
     /// Where pages wait that are for files which stand already; none if the files are new.
     waiting: Option<Pages>,
+    /// The database with no files but those that this restore has made.
+    made: Database,
     /// What is told of the progress.
     told: Told,
 }
@@ -189,10 +195,11 @@ struct Target {
 impl Target {
     /// Removes what a failed restore, or one that is complete, has no more use for.
     fn remove(&self, is_complete: bool) {
-        match &self.waiting {
-            Some(waiting) => remove_files(waiting.database()),
-            None if is_complete => {}
-            None => remove_files(&self.database),
+        if let Some(waiting) = &self.waiting {
+            remove_files(waiting.database());
+        }
+        if !is_complete {
+            remove_files(&self.made);
         }
     }
 }
@@ -203,6 +210,8 @@ pub(super) struct RestoreJob<'j> {
     pub(super) names: Vec<&'j str>,
     /// What stands under the database's name.
     pub(super) existing: Option<Database>,
+    /// Where the files of the other databases lie.
+    places: Places,
     heads: Heads,
     target: OnceLock<Target>,
     /// Keeps two heads from settling it at once.
@@ -239,6 +248,7 @@ impl<'j> RestoreJob<'j> {
             plan,
             names: plan.devices.iter().map(|device| device.name.as_str()).collect(),
             existing: catalogue.database(&plan.database).cloned(),
+            places: Places::of_others(&catalogue, &plan.database),
             heads: Heads::default(),
             target: OnceLock::new(),
             settling: Mutex::new(()),
@@ -256,6 +266,7 @@ impl<'j> RestoreJob<'j> {
         }
         let started = date_time(head.configuration.set().get(Scin::STARTED)).unwrap_or_else(now);
         let existing = self.existing.as_ref();
+        check_release(context, head)?;
         if plan.transfer.checksum && !has_checksums(head) {
             return Err(Message::new(3187, &[]).into());
         }
@@ -278,7 +289,8 @@ impl<'j> RestoreJob<'j> {
                 Pages::create_files(&database).map_err(failed)?;
                 let pages = Pages::open(&database).map_err(failed)?;
                 let redo = facts.first;
-                Ok(Target { facts, progress, redo, database, pages, waiting: None, told })
+                let made = database.clone();
+                Ok(Target { facts, progress, redo, database, pages, waiting: None, made, told })
             }
             (kind, Some(existing)) => {
                 let generated = existing
@@ -291,12 +303,17 @@ impl<'j> RestoreJob<'j> {
                     DatabaseState::Restoring(old) | DatabaseState::Standby(old) => old.redo,
                     _ => facts.first,
                 };
-                let database = grown(existing.clone(), head);
+                let mut database = grown(existing.clone(), head);
+                let new_files = self.new_files(head, &database)?;
+                let made = Database { files: new_files, ..database.clone() };
+                Pages::create_files(&made).map_err(failed)?;
+                database.files.extend(made.files.iter().cloned());
+                database.files.sort_by_key(|file| (file.kind == FileKind::Log, file.id));
                 let pages = Pages::open(&database).map_err(failed)?;
                 let waiting = self.beside(database.clone());
                 Pages::create_files(&waiting).map_err(failed)?;
                 let waiting = Some(Pages::open(&waiting).map_err(failed)?);
-                Ok(Target { facts, progress, redo, database, pages, waiting, told })
+                Ok(Target { facts, progress, redo, database, pages, waiting, made, told })
             }
         }
     }
@@ -328,30 +345,10 @@ impl<'j> RestoreJob<'j> {
                 return Err(message.with_state(2).into());
             }
         }
-        let server = &self.context.instance.server;
         let run = Uuid::new_v4().simple().to_string();
-        let file = |record: &mtf::Record<Sfin>| {
-            let logical_name = record.text(Sfin::LOGICAL_NAME);
-            let moved =
-                plan.moves.iter().find(|(name, _)| name.eq_ignore_ascii_case(&logical_name));
-            let id = u16::try_from(record.get(Sfin::FILE_ID)).unwrap_or(0);
-            let kind = if record.is_log() { FileKind::Log } else { FileKind::Data };
-            DatabaseFile {
-                id,
-                kind,
-                physical_name: match moved {
-                    Some((_, physical)) => physical.clone(),
-                    None => record.text(Sfin::PHYSICAL_NAME),
-                },
-                logical_name,
-                size: record.get(Sfin::FILE_SIZE),
-                unique_id: record.get(Sfin::UNIQUE_ID),
-                content: match kind {
-                    FileKind::Data => server.place_file(&format!("{run}-{id}.mdf")),
-                    FileKind::Log => Content::Log,
-                },
-            }
-        };
+        let file = |record| self.new_file(head, record, &run);
+        let mut files: Vec<_> = head.configuration.files().map(file).collect();
+        self.places.settle(self.context, plan, &mut files)?;
         Ok(Database {
             id: self.existing.as_ref().map_or(0, |existing| existing.id),
             name: self.existing.as_ref().map_or(&plan.database, |existing| &existing.name).clone(),
@@ -363,11 +360,51 @@ impl<'j> RestoreJob<'j> {
             compatibility_level: set.get(Scin::COMPATIBILITY_LEVEL),
             family: facts.family,
             fork: facts.fork,
-            files: head.configuration.files().map(file).collect(),
+            files,
             log: Log::new(),
             base: None,
             changed: Vec::new(),
         })
+    }
+
+    /// A file that a set describes, empty, named after the `run` of the restore.
+    fn new_file(&self, head: &Head, record: &mtf::Record<Sfin>, run: &str) -> DatabaseFile {
+        let logical_name = record.text(Sfin::LOGICAL_NAME);
+        let mut moves = self.plan.moves.iter();
+        let moved = moves.find(|(name, _)| name.eq_ignore_ascii_case(&logical_name));
+        let id = u16::try_from(record.get(Sfin::FILE_ID)).unwrap_or(0);
+        let kind = if record.is_log() { FileKind::Log } else { FileKind::Data };
+        DatabaseFile {
+            id,
+            kind,
+            filegroup: filegroup(&head.configuration, record.get(Sfin::FILEGROUP_ID)),
+            physical_name: match moved {
+                Some((_, physical)) => physical.clone(),
+                None => record.text(Sfin::PHYSICAL_NAME),
+            },
+            logical_name,
+            size: record.get(Sfin::FILE_SIZE),
+            unique_id: record.get(Sfin::UNIQUE_ID),
+            content: match kind {
+                FileKind::Data => {
+                    self.context.instance.server.place_file(&format!("{run}-{id}.mdf"))
+                }
+                FileKind::Log => Content::Log,
+            },
+        }
+    }
+
+    /// The files that a set describes and the database does not have yet: it has grown since.
+    fn new_files(
+        &self,
+        head: &Head,
+        database: &Database,
+    ) -> Result<Vec<DatabaseFile>, SeveralMessages> {
+        let run = Uuid::new_v4().simple().to_string();
+        let described = head.configuration.files().map(|file| self.new_file(head, file, &run));
+        let mut files: Vec<_> = described.filter(|file| database.file(file.id).is_none()).collect();
+        self.places.settle(self.context, self.plan, &mut files)?;
+        Ok(files)
     }
 
     /// Replays the log and puts the database into the catalogue. Returns the pages of each file.
@@ -455,6 +492,9 @@ impl<'j> RestoreJob<'j> {
     ) -> Result<(), SeveralMessages> {
         let (plan, user) = (self.plan, &self.context.login.name);
         self.context.instance.update(|catalogue| {
+            if facts.kind == SetKind::Full {
+                Places::of_others(catalogue, &plan.database).check(&database.files)?;
+            }
             let id = if database.id == 0 { catalogue.free_id() } else { database.id };
             catalogue.put(Database { id, ..database });
             let sets = &catalogue.history.backup_sets;
@@ -498,6 +538,15 @@ impl<'j> RestoreJob<'j> {
             Some(Message::new(4035, &[count, name, &file.logical_name, &self.plan.position]))
         };
         counts.iter().filter_map(message).collect()
+    }
+}
+
+/// The filegroup of this id in a set; PRIMARY where the set tells of none.
+fn filegroup(configuration: &Configuration, id: u32) -> Filegroup {
+    let mut groups = configuration.filegroups();
+    match groups.find(|group| group.get(Sfgi::FILEGROUP_ID) == id) {
+        Some(group) => Filegroup { id, name: group.text(Sfgi::NAME) },
+        None => Filegroup::default(),
     }
 }
 

@@ -14,9 +14,6 @@ use super::password;
 use crate::catalogue::{Access, BackupFacts, Database, FileKind, SetKind};
 use crate::session::BackupPlan;
 
-/// Filegroup of all data.
-const PRIMARY: u32 = 1;
-
 /// What the records of a set are made from.
 #[derive(Debug)]
 pub(super) struct SetWriter<'j> {
@@ -139,6 +136,14 @@ impl SetWriter<'_> {
             // The path forked where the log of this set begins.
             set.set(Scin::FORK_POINT_LSN, facts.first);
         }
+        // Where the chain began, and where the next log backup starts; this set if it begins one.
+        let log = &database.log;
+        let [began, next] =
+            [log.began, log.chain].map(|point| point.map_or(facts.first, |point| point.lsn));
+        if facts.kind != SetKind::Log || log.began.is_some() {
+            set.set(Scin::CHAIN_LSN, began);
+        }
+        set.set(Scin::LOG_CHAIN_LSN, next);
         set.set(Scin::DATABASE_OPTIONS, recovery_options(database.recovery_model));
         if let (Some(base), true) = (facts.base, facts.kind != SetKind::Full) {
             set.set(Scin::BASE_BACKUP, base.set);
@@ -147,18 +152,23 @@ impl SetWriter<'_> {
                     .set(Scin::DIFFERENTIAL_BASE, base.set);
             }
         }
-        let mut group = release.filegroup(PRIMARY, "PRIMARY")?;
-        group
-            .set(Sfgi::FIRST_LSN, facts.first)
-            .set(Sfgi::LAST_LSN, facts.last)
-            .set(Sfgi::LAST_LSN_COPY, facts.last)
-            .set(Sfgi::CHECKPOINT_LSN, facts.checkpoint)
-            .set(Sfgi::RECOVERY_FORK, facts.fork);
+        let groups = database.filegroups().into_iter().map(|filegroup| {
+            let mut group = release.filegroup(filegroup.id, &filegroup.name)?;
+            group
+                .set(Sfgi::FIRST_LSN, facts.first)
+                .set(Sfgi::LAST_LSN, facts.last)
+                .set(Sfgi::LAST_LSN_COPY, facts.last)
+                .set(Sfgi::CHECKPOINT_LSN, facts.checkpoint)
+                .set(Sfgi::RECOVERY_FORK, facts.fork);
+            Ok(group)
+        });
+        let groups = groups.collect::<Result<Vec<_>, TextTooLong>>()?;
+        set.set(Scin::FILEGROUP_COUNT, u32::try_from(groups.len()).unwrap_or(u32::MAX));
         let files = database.files.iter().map(|file| {
             let is_log = file.kind == FileKind::Log;
             let mut record = release.file(&BackupFile {
                 id: file.id.into(),
-                filegroup: if is_log { Sfin::LOG_FILEGROUP } else { PRIMARY },
+                filegroup: if is_log { Sfin::LOG_FILEGROUP } else { file.filegroup.id },
                 is_log,
                 size: file.size,
                 logical_name: &file.logical_name,
@@ -179,7 +189,7 @@ impl SetWriter<'_> {
             Ok(record)
         });
         let files = files.collect::<Result<Vec<_>, TextTooLong>>()?;
-        Ok(Configuration::new(set, [group], files))
+        Ok(Configuration::new(set, groups, files))
     }
 
     /// The configuration as it stands behind the data.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use vdi_region::SharedSlice;
 
 use super::context::{Answer, Context};
-use super::facts::{date_time, facts};
+use super::facts::{check_release, date_time, facts};
 use super::family_sink::{Extent, Gate, Head, Heads};
 use super::family_stream::BackupJob;
 use super::password;
@@ -181,6 +181,7 @@ impl Gate for SnapshotGate<'_> {
         if scin.get(Scin::FLAGS) & Scin::SNAPSHOT == 0 {
             return Err(Message::new(3276, &[]).into());
         }
+        check_release(context, head)?;
         let facts = facts(&head.set, &head.configuration);
         let started = date_time(scin.get(Scin::STARTED)).unwrap_or_else(now);
         let (name, stops) = (&plan.database, plan.stop_at.is_some());

@@ -8,6 +8,9 @@ use super::table;
 /// Highest severity of information; above it are errors.
 const INFORMATION: u8 = 10;
 
+/// The message that SQL Server sends with state 0, where others have 1.
+const UNREADABLE_MEDIA: u32 = 3241;
+
 /// A message of SQL Server with its parameters in place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
@@ -27,14 +30,15 @@ pub struct Message {
 }
 
 impl Message {
-    /// The message of this number, with `arguments` for the conversions of its text; state 1,
+    /// The message of this number, with `arguments` for the conversions of its text; its usual state,
     /// line 1. A number without a text becomes 18054, which says so.
     pub fn new(number: u32, arguments: &[&dyn Display]) -> Self {
         let Some(row) = table::row(number) else {
             return Self::new(18054, &[&number, &16, &1]);
         };
         let text = table::fill(row.text, arguments);
-        Message { number, severity: row.severity, state: 1, line: 1, procedure: None, text }
+        let state = if number == UNREADABLE_MEDIA { 0 } else { 1 };
+        Message { number, severity: row.severity, state, line: 1, procedure: None, text }
     }
 
     /// A message with a text of its own: PRINT's (number 0) or RAISERROR's (number 50000).

@@ -19,6 +19,7 @@ impl Session {
     ) -> Result<Flow, Stop> {
         let verb = backup.verb();
         let plan = self.no_transaction().and_then(|()| self.plan_backup(backup));
+        let plan = plan.and_then(|plan| self.may_back_up(verb, &plan).map(|()| plan));
         let plan = plan.map_err(|failed| failed.terminating(verb))?;
         let done = command(&StatementKind::Backup(backup.clone()));
         let result =
@@ -41,6 +42,7 @@ impl Session {
         let verb = restore.kind.verb();
         let failed = |failed: SeveralMessages| failed.terminating(verb);
         let plan = self.no_transaction().and_then(|()| self.plan_restore(restore));
+        let plan = plan.and_then(|plan| self.may_restore(&plan).map(|()| plan));
         let plan = plan.map_err(failed)?;
         if plan.database.eq_ignore_ascii_case(&self.database) {
             let used = Message::new(3102, &[&"RESTORE", &plan.database]);

@@ -9,7 +9,7 @@ use super::batch::Session;
 use super::scope::Rows;
 use crate::messages::{Message, SeveralMessages};
 use crate::sql::{BinaryOperator, Expression};
-use crate::value::{DataType, Value};
+use crate::value::{DataType, Decimal, Value};
 
 /// The result of an expression, or the messages of the statement that fails over it.
 pub(super) type Evaluated<T> = Result<T, SeveralMessages>;
@@ -47,10 +47,12 @@ impl Session {
                 }
                 otherwise.as_ref().map_or(Ok(Value::Null), |value| self.value(value, rows))
             }
-            Expression::Negative(value) => {
-                let value = self.value(value, rows)?;
-                Ok(arithmetic(BinaryOperator::Subtract, Value::Int(0), value)?)
-            }
+            Expression::Negative(value) => match self.value(value, rows)? {
+                Value::Decimal(number) => {
+                    Ok(Value::Decimal(Decimal { unscaled: -number.unscaled, ..number }))
+                }
+                value => Ok(arithmetic(BinaryOperator::Subtract, Value::Int(0), value)?),
+            },
             Expression::Binary { operator, left, right } if !operator.is_condition() => {
                 let (left, right) = (self.value(left, rows)?, self.value(right, rows)?);
                 Ok(arithmetic(*operator, left, right)?)
@@ -157,6 +159,11 @@ pub(super) fn compare(left: &Value, right: &Value) -> Result<Ordering, Message> 
         (Value::Binary(left), Value::Binary(right)) => left.cmp(right),
         _ => match (left.integer(), right.integer()) {
             (Some(left), Some(right)) => left.cmp(&right),
+            _ if let Some((left, right)) =
+                decimals(left, right).and_then(|(left, right)| left.aligned(right)) =>
+            {
+                left.cmp(&right)
+            }
             _ => {
                 let (left, right) = (float(left)?, float(right)?);
                 left.partial_cmp(&right).unwrap_or(Ordering::Equal)
@@ -168,11 +175,32 @@ pub(super) fn compare(left: &Value, right: &Value) -> Result<Ordering, Message> 
 fn float(value: &Value) -> Result<f64, Message> {
     match value {
         Value::Float(number) => Ok(*number),
+        Value::Decimal(number) => Ok(number.to_f64()),
         other => match other.integer() {
             Some(number) => Ok(number as f64),
             None => Err(Message::new(8114, &[&other.data_type(), &DataType::Float])),
         },
     }
+}
+
+/// Two exact numbers of which one at least has a fraction.
+fn decimals(left: &Value, right: &Value) -> Option<(Decimal, Decimal)> {
+    let exact = |value: &Value| match value {
+        Value::Decimal(number) => Some(*number),
+        other => {
+            let precision = match other {
+                Value::Bit(_) => 1,
+                Value::TinyInt(_) => 3,
+                Value::SmallInt(_) => 5,
+                Value::Int(_) => 10,
+                Value::BigInt(_) => 19,
+                _ => 38,
+            };
+            other.integer().map(|number| Decimal::from_integer(number, precision))
+        }
+    };
+    let is_decimal = |value: &Value| matches!(value, Value::Decimal(_));
+    if is_decimal(left) || is_decimal(right) { exact(left).zip(exact(right)) } else { None }
 }
 
 fn arithmetic(operator: BinaryOperator, left: Value, right: Value) -> Result<Value, Message> {
@@ -208,7 +236,26 @@ fn arithmetic(operator: BinaryOperator, left: Value, right: Value) -> Result<Val
         };
         return result.map(Value::from_integer).ok_or_else(overflow);
     }
-    let numbers = |value: &Value| matches!(value, Value::Float(_)) || value.integer().is_some();
+    if let Some((a, b)) = decimals(&left, &right) {
+        let result = match operator {
+            Divide | Modulo if b.unscaled == 0 => return Err(Message::new(8134, &[])),
+            Add => a.plus(b),
+            Subtract => a.minus(b),
+            Multiply => a.times(b),
+            Divide => a.divided_by(b),
+            Modulo => a.remainder(b),
+            _ => {
+                return Err(Message::new(
+                    402,
+                    &[&left.data_type(), &right.data_type(), &"bitwise"],
+                ));
+            }
+        };
+        return result.map(Value::Decimal).ok_or_else(overflow);
+    }
+    let numbers = |value: &Value| {
+        matches!(value, Value::Float(_) | Value::Decimal(_)) || value.integer().is_some()
+    };
     if !numbers(&left) || !numbers(&right) {
         let sign = match operator {
             Add => "add",
@@ -245,6 +292,7 @@ pub(super) fn convert(value: Value, to: DataType, style: i128) -> Result<Value, 
         Value::Text(text) if text.trim().is_empty() => Some(0),
         Value::Text(text) => text.trim().parse().ok(),
         Value::Float(number) => Some(number.trunc() as i128),
+        Value::Decimal(number) => Some(number.truncated()),
         other => other.integer(),
     };
     let out_of_range = |_| Message::new(8115, &[&"expression", &to]);
@@ -259,7 +307,28 @@ pub(super) fn convert(value: Value, to: DataType, style: i128) -> Result<Value, 
         DataType::SmallInt => Value::SmallInt(number()?.try_into().map_err(out_of_range)?),
         DataType::Int => Value::Int(number()?.try_into().map_err(out_of_range)?),
         DataType::BigInt => Value::BigInt(number()?.try_into().map_err(out_of_range)?),
-        DataType::Numeric => Value::Numeric(number()?),
+        DataType::Numeric => match &value {
+            // Rounded, not cut off as for an int.
+            Value::Decimal(decimal) => {
+                let whole = decimal.fit(38, 0).ok_or_else(|| failed(&value))?;
+                Value::Numeric(whole.unscaled)
+            }
+            _ => Value::Numeric(number()?),
+        },
+        DataType::Decimal { precision, scale } => {
+            let exact = match &value {
+                Value::Decimal(number) => Some(*number),
+                Value::Text(text) => Decimal::parse(text),
+                Value::Float(float) => {
+                    Decimal::parse(&format!("{float:.places$}", places = usize::from(scale)))
+                }
+                other => other.integer().map(|number| Decimal::from_integer(number, 38)),
+            };
+            let exact = exact.ok_or_else(|| failed(&value))?;
+            let fitted = exact.fit(precision, scale);
+            let overflow = || Message::new(8115, &[&value.data_type(), &to]);
+            Value::Decimal(fitted.ok_or_else(overflow)?)
+        }
         DataType::Float => match &value {
             Value::Text(text) => Value::Float(text.trim().parse().map_err(|_| failed(&value))?),
             other => Value::Float(float(other)?),

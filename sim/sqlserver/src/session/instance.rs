@@ -30,6 +30,9 @@ pub struct Instance {
     pub error_log: Arc<dyn ErrorLog>,
     /// How its statements come to their device sets.
     pub attach: Arc<dyn Attach>,
+    /// Whether a RESTORE without MOVE gives files new places where other databases have theirs. SQL
+    /// Server, and a new instance, refuse it (1834, 3156).
+    pub relocates: bool,
     next_session: AtomicU16,
 }
 
@@ -53,12 +56,22 @@ impl Instance {
     ) -> Self {
         let next_session = AtomicU16::new(FIRST_SESSION);
         let (name, attach) = (name.to_owned(), Arc::new(AtOnce));
-        Instance { server, environment, profile, name, error_log, attach, next_session }
+        Instance {
+            server,
+            environment,
+            profile,
+            name,
+            error_log,
+            attach,
+            relocates: false,
+            next_session,
+        }
     }
 
     /// Puts the database of a full backup into the catalogue, in the place of one of that name, as
-    /// `RESTORE DATABASE name FROM DISK = … WITH REPLACE` does. `families` are the backup's files,
-    /// one a device; a relative path starts from the current folder.
+    /// `RESTORE DATABASE name FROM DISK = … WITH REPLACE` does; files get new places where other
+    /// databases have theirs. `families` are the backup's files, one a device; a relative path starts
+    /// from the current folder.
     ///
     /// # Errors
     ///
@@ -76,6 +89,7 @@ impl Instance {
             end: SequenceEnd::Recovery,
             replace: true,
             moves: Vec::new(),
+            relocate: true,
             stop_at: None,
             position: 1,
         };

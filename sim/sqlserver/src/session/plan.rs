@@ -76,6 +76,8 @@ pub struct BackupPlan {
     pub media_name: Option<String>,
     /// MEDIADESCRIPTION.
     pub media_description: Option<String>,
+    /// Options without effect whose effect a user would miss: COMPRESSION and ENCRYPTION.
+    pub missed: Vec<OptionName>,
     /// INIT or FORMAT: what stands on a disk device is overwritten.
     pub overwrite: bool,
 }
@@ -108,6 +110,8 @@ pub struct RestorePlan {
     pub replace: bool,
     /// MOVE: logical and physical names.
     pub moves: Vec<(String, String)>,
+    /// Whether files whose places other databases have get new ones, instead of being refused.
+    pub relocate: bool,
     /// STOPAT.
     pub stop_at: Option<DateTime>,
     /// FILE: position on the media, from 1; 0 for all, which HEADERONLY shows.
@@ -173,6 +177,7 @@ impl Session {
             description: self.label(options, Description, DESCRIPTION_LIMIT)?,
             media_name: self.label(options, MediaName, NAME_LIMIT)?,
             media_description: self.label(options, MediaDescription, DESCRIPTION_LIMIT)?,
+            missed: [Compression, Encryption].into_iter().filter(|name| has(*name)).collect(),
             overwrite: has(Init) || has(Format),
         })
     }
@@ -227,6 +232,7 @@ impl Session {
             end,
             replace: find(options, Replace).is_some(),
             moves,
+            relocate: self.instance.relocates,
             stop_at,
             position: match self.number_option(options, File)? {
                 Some(position) if position < 1 => {

@@ -117,7 +117,7 @@ impl Session {
                 Value::Text(file.logical_name.clone()),
                 Value::SmallInt(i16::try_from(file.id).unwrap_or(i16::MAX)),
                 Value::Text(file.physical_name.clone()),
-                if is_log { Value::Null } else { "PRIMARY".into() },
+                if is_log { Value::Null } else { Value::Text(file.filegroup.name.clone()) },
                 Value::Text(format!("{} KB", file.size / 1024)),
                 "Unlimited".into(),
                 "65536 KB".into(),
@@ -144,6 +144,9 @@ impl Session {
         arguments: &[ExecuteArgument],
         client: &mut dyn Client,
     ) -> Result<Flow, Stop> {
+        if !self.login.is_sysadmin {
+            return Err(Message::new(15247, &[]).from_procedure("change").into());
+        }
         const PARAMETERS: [&str; 3] = ["@db", "@pages", "@seed"];
         let mut values = [const { None }; 3];
         for (index, argument) in arguments.iter().enumerate() {

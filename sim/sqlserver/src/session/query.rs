@@ -225,18 +225,32 @@ impl Session {
 
 /// The type that holds all of the values.
 fn widest<'v>(values: impl Iterator<Item = &'v Value>) -> DataType {
-    let mut widest = None;
-    for value in values.filter(|value| !value.is_null()) {
-        widest = Some(match (widest, value.data_type()) {
-            (Some(DataType::NVarChar(left)), DataType::NVarChar(right)) => {
-                DataType::NVarChar(left.zip(right).map(|(left, right)| left.max(right)))
-            }
-            (Some(DataType::Numeric), _) => DataType::Numeric,
-            (Some(DataType::BigInt), DataType::Int) => DataType::BigInt,
-            (_, data_type) => data_type,
-        });
+    let types = values.filter(|value| !value.is_null()).map(Value::data_type);
+    types.reduce(wider).unwrap_or(DataType::Int)
+}
+
+/// The type that holds the values of two; the second where none does.
+fn wider(left: DataType, right: DataType) -> DataType {
+    use DataType::{BigInt, Decimal, Float, Int, NVarChar, Numeric};
+    const MOST_DIGITS: u8 = 38;
+    match (left, right) {
+        (NVarChar(left), NVarChar(right)) => {
+            NVarChar(left.zip(right).map(|(left, right)| left.max(right)))
+        }
+        (Decimal { precision, scale }, Decimal { precision: other, scale: other_scale }) => {
+            let whole = (precision - scale).max(other - other_scale);
+            let scale = scale.max(other_scale);
+            Decimal { precision: (whole + scale).min(MOST_DIGITS), scale }
+        }
+        (Float, Int | BigInt | Numeric | Decimal { .. }) => Float,
+        (Decimal { scale, .. }, Int | BigInt | Numeric)
+        | (Int | BigInt | Numeric, Decimal { scale, .. }) => {
+            Decimal { precision: MOST_DIGITS, scale }
+        }
+        (Numeric, _) => Numeric,
+        (BigInt, Int) => BigInt,
+        (_, right) => right,
     }
-    widest.unwrap_or(DataType::Int)
 }
 
 /// The expressions of SELECT, with `*` written out.

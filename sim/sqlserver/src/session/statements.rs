@@ -4,7 +4,7 @@ use super::batch::{Flow, Session, Stop, Variable, command};
 use super::evaluate::convert;
 use super::reply::{Client, Command, Reply, TransactionStep};
 use super::scope::Rows;
-use crate::catalogue::{Access, DatabaseState, RecoveryModel, SyntheticDatabase};
+use crate::catalogue::{Access, DatabaseFile, DatabaseState, RecoveryModel, SyntheticDatabase};
 use crate::messages::Message;
 use crate::sql::{
     AlterDatabase, DatabaseOption, Declaration, Expression, RecoveryModelName, SetOption,
@@ -162,7 +162,8 @@ impl Session {
     }
 
     fn create_database(&self, name: &str) -> Result<(), Stop> {
-        self.instance.update(|catalogue| {
+        self.may_create()?;
+        let created = self.instance.update(|catalogue| {
             if catalogue.database(name).is_some() {
                 return Err(Message::new(1801, &[&name]).with_state(3));
             }
@@ -172,10 +173,20 @@ impl Session {
                 seed: uuid::Uuid::new_v4().as_u64_pair().0,
                 recovery_model: RecoveryModel::Full,
             };
-            catalogue.put(synthetic.build(catalogue.free_id(), super::now()));
+            let database = synthetic.build(catalogue.free_id(), super::now());
+            let is_taken = |file: &&DatabaseFile| catalogue.owner_of(&file.physical_name).is_some();
+            if let Some(file) = database.files.iter().find(is_taken) {
+                return Err(Message::new(5170, &[&file.physical_name]));
+            }
+            catalogue.put(database);
             Ok(())
-        })?;
-        Ok(())
+        });
+        created.map_err(|mut failed| {
+            if failed.0.iter().any(|message| message.number == 5170) {
+                failed.0.push(Message::new(1802, &[]).with_state(4));
+            }
+            Stop::Failed(failed)
+        })
     }
 
     fn alter_database(&self, alter: &AlterDatabase) -> Result<(), Stop> {
@@ -183,6 +194,9 @@ impl Session {
         let done = self.instance.update(|catalogue| {
             let missing = || Message::new(5011, &[name]).with_state(5);
             let database = catalogue.database_mut(name).ok_or_else(missing)?;
+            if !self.login.is_sysadmin {
+                return Err(missing());
+            }
             for option in &alter.options {
                 match option {
                     DatabaseOption::Recovery(model) => {
@@ -192,7 +206,7 @@ impl Session {
                             RecoveryModelName::Full => RecoveryModel::Full,
                         };
                         if *model == RecoveryModelName::Simple {
-                            database.log.chain = None;
+                            (database.log.chain, database.log.began) = (None, None);
                         }
                     }
                     DatabaseOption::Access(mode) => {
@@ -222,10 +236,13 @@ impl Session {
 
     fn drop_database(&self, name: &str, if_exists: bool) -> Result<(), Stop> {
         let dropped = self.instance.update(|catalogue| {
+            let missing = || Message::new(3701, &[&"drop", &"database", &name]);
             let Some(database) = catalogue.database(name) else {
-                let missing = Message::new(3701, &[&"drop", &"database", &name]);
-                return if if_exists { Ok(None) } else { Err(missing) };
+                return if if_exists { Ok(None) } else { Err(missing()) };
             };
+            if !self.login.is_sysadmin {
+                return Err(missing());
+            }
             if SYSTEM_IDS.contains(&database.id) {
                 let system = Message::new(3708, &[&"drop", &"database", &name, &"database"]);
                 return Err(system);

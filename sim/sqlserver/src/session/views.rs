@@ -5,7 +5,7 @@ use mtf::Lsn;
 use super::batch::Session;
 use super::evaluate::Evaluated;
 use super::functions::{access_name, state_name};
-use crate::catalogue::{BackupSetRow, Database, DatabaseFile, DatabaseState, FileKind};
+use crate::catalogue::{BackupSetRow, Database, DatabaseFile, DatabaseState, FileKind, Filegroup};
 use crate::sql::ObjectName;
 use crate::value::{DataType, Value};
 
@@ -42,6 +42,10 @@ pub(super) fn view(
         ("sys", "database_files") => {
             let files = catalogue.database(database).map_or(&[][..], |d| &d.files);
             (DATABASE_FILES, files.iter().map(file_row).collect())
+        }
+        ("sys", "filegroups") => {
+            let groups = catalogue.database(database).map(Database::filegroups);
+            (FILEGROUPS, groups.into_iter().flatten().map(filegroup_row).collect())
         }
         (_, "backupset") if in_msdb => {
             (BACKUP_SETS, history.backup_sets.iter().map(backup_set_row).collect())
@@ -193,7 +197,7 @@ fn file_row(file: &DatabaseFile) -> Vec<Value> {
         Value::Guid(file.unique_id),
         Value::TinyInt(is_log.into()),
         if is_log { "LOG" } else { "ROWS" }.into(),
-        Value::Int((!is_log).into()),
+        Value::Int(data_space(file)),
         Value::Text(file.logical_name.clone()),
         Value::Text(file.physical_name.clone()),
         Value::TinyInt(0),
@@ -201,6 +205,40 @@ fn file_row(file: &DatabaseFile) -> Vec<Value> {
         pages(file),
         Value::Int(-1),
         Value::Int(8192),
+        Value::Bit(false),
+    ]
+}
+
+/// The id of a file's filegroup; 0 for the log.
+fn data_space(file: &DatabaseFile) -> i32 {
+    match file.kind {
+        FileKind::Data => i32::try_from(file.filegroup.id).unwrap_or(i32::MAX),
+        FileKind::Log => 0,
+    }
+}
+
+const FILEGROUPS: Columns = &[
+    ("name", NAME),
+    ("data_space_id", DataType::Int),
+    ("type", DataType::NChar(2)),
+    ("type_desc", DESCRIPTION),
+    ("is_default", DataType::Bit),
+    ("is_system", DataType::Bit),
+    ("filegroup_guid", GUID),
+    ("log_filegroup_id", DataType::Int),
+    ("is_read_only", DataType::Bit),
+];
+
+fn filegroup_row(group: &Filegroup) -> Vec<Value> {
+    vec![
+        Value::Text(group.name.clone()),
+        Value::Int(i32::try_from(group.id).unwrap_or(i32::MAX)),
+        "FG".into(),
+        "ROWS_FILEGROUP".into(),
+        Value::Bit(*group == Filegroup::default()),
+        Value::Bit(false),
+        Value::Null,
+        Value::Null,
         Value::Bit(false),
     ]
 }

@@ -67,11 +67,20 @@ impl Parser {
             "smallint" => DataType::SmallInt,
             "int" | "integer" => DataType::Int,
             "bigint" => DataType::BigInt,
-            "numeric" | "decimal" | "dec" => match lengths.get(1) {
-                None | Some(Some(0)) => DataType::Numeric,
-                Some(_) => DataType::Float,
+            "numeric" | "decimal" | "dec" => match (length, lengths.get(1)) {
+                (_, None | Some(Some(0) | None)) => DataType::Numeric,
+                (precision, Some(Some(scale))) => {
+                    let precision = digits(precision.unwrap_or(u16::MAX), 1)
+                        .ok_or_else(|| Message::new(1002, &[&line, &scale]).at_line(line))?;
+                    let scale = digits(*scale, 0)
+                        .filter(|scale| *scale <= precision)
+                        .ok_or_else(|| Message::new(1002, &[&line, &scale]).at_line(line))?;
+                    DataType::Decimal { precision, scale }
+                }
             },
-            "float" | "real" | "money" | "smallmoney" => DataType::Float,
+            "money" => DataType::Decimal { precision: 19, scale: 4 },
+            "smallmoney" => DataType::Decimal { precision: 10, scale: 4 },
+            "float" | "real" => DataType::Float,
             "nvarchar" | "varchar" => DataType::NVarChar(length),
             "sysname" => DataType::NVarChar(Some(128)),
             "ntext" | "text" | "xml" | "sql_variant" => DataType::NVarChar(None),
@@ -160,4 +169,9 @@ impl Parser {
         }
         self.signed_literal()
     }
+}
+
+/// A number of digits, from `least` to those of the longest number.
+fn digits(number: u16, least: u8) -> Option<u8> {
+    u8::try_from(number).ok().filter(|number| (least..=38).contains(number))
 }

@@ -4,7 +4,7 @@ use super::expression::{BinaryOperator, Expression, ObjectName};
 use super::parser::{Parsed, Parser};
 use super::token::TokenKind;
 use crate::messages::Message;
-use crate::value::{DataType, Value};
+use crate::value::{DataType, Decimal, Value};
 
 /// How tightly operators bind, from the loosest. Source: SQL Server's documentation, "Operator
 /// precedence".
@@ -302,7 +302,11 @@ impl Parser {
         let value = match token.kind {
             TokenKind::Text => Value::Text(token.text),
             TokenKind::Integer => integer(&token.text).ok_or_else(|| self.unexpected())?,
-            TokenKind::Decimal => Value::Float(token.text.parse().map_err(|_| self.unexpected())?),
+            TokenKind::Decimal => match Decimal::parse(&token.text) {
+                Some(number) => Value::Decimal(number),
+                // With an exponent, or beyond the digits of a numeric.
+                None => Value::Float(token.text.parse().map_err(|_| self.unexpected())?),
+            },
             TokenKind::Binary => Value::Binary(bytes(&token.text)),
             TokenKind::Word if token.is_word("NULL") => Value::Null,
             TokenKind::Variable if self.is_at_variable() => {

@@ -313,7 +313,7 @@ fn two_servers_of_a_folder_see_one_catalogue() {
         Err::<(), _>(())
     });
     assert_eq!(refused.unwrap(), Err(()));
-    assert_eq!(one.read().unwrap().databases.len(), 6);
+    assert_eq!(one.read().unwrap().databases.len(), 7);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use fake_sqlserver::session::Instance;
+use fake_sqlserver::catalogue::Server;
+use fake_sqlserver::session::{Instance, Login, Session, TextClient};
 use rstest::rstest;
 use vdi_device::{ClientDevice, ClientSet};
 use vdi_protocol::{CommandCode, CompletionCode, HResult, VdConfig};
@@ -15,7 +16,7 @@ use crate::server::Fixture;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs `test` and ends the process if it hangs.
-fn watched(test: impl FnOnce() + Send + 'static) {
+pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
     let (done, wait) = mpsc::channel::<()>();
     let thread = thread::spawn(move || {
         let _done = done;
@@ -34,13 +35,20 @@ fn names(set: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| if n == 0 { set.to_owned() } else { format!("{set}{n}") }).collect()
 }
 
-fn list(set: &str, count: usize) -> String {
+pub(crate) fn list(set: &str, count: usize) -> String {
     let devices = names(set, count).into_iter().map(|name| format!("VIRTUAL_DEVICE='{name}'"));
     devices.collect::<Vec<_>>().join(", ")
 }
 
-/// Keeps what is written and hands out `stream`.
-fn serve(set: &ClientSet, device: &ClientDevice, stream: &[u8]) -> Vec<u8> {
+/// Keeps what is written and hands out `stream`; refuses a Flush if it `loses` what was written. Tells
+/// `moved` how many bytes have gone, before every answer.
+fn serve(
+    set: &ClientSet,
+    device: &ClientDevice,
+    stream: &[u8],
+    loses: bool,
+    mut moved: impl FnMut(usize),
+) -> Vec<u8> {
     let (mut written, mut at) = (Vec::new(), 0);
     loop {
         let command = match device.get_command(None) {
@@ -50,6 +58,7 @@ fn serve(set: &ClientSet, device: &ClientDevice, stream: &[u8]) -> Vec<u8> {
         };
         let buffer = || set.map_buffer(set.get_buffer_handle(command.buffer).unwrap()).unwrap();
         let size = command.size as usize;
+        moved(written.len() + at);
         let (code, bytes) = match command.code {
             CommandCode::WRITE => {
                 let mut piece = vec![0; size];
@@ -69,6 +78,7 @@ fn serve(set: &ClientSet, device: &ClientDevice, stream: &[u8]) -> Vec<u8> {
                 };
                 (code, count)
             }
+            CommandCode::FLUSH if loses => (CompletionCode::ERROR_DISK_FULL, 0),
             _ => (CompletionCode::ERROR_SUCCESS, 0),
         };
         // The set may have been aborted meanwhile.
@@ -77,10 +87,20 @@ fn serve(set: &ClientSet, device: &ClientDevice, stream: &[u8]) -> Vec<u8> {
 }
 
 /// A client of one set; joining it gives what was written to each device.
-fn client(
+pub(crate) fn client(
     instance: &Arc<Instance>,
     set: &str,
     streams: Vec<Vec<u8>>,
+) -> thread::JoinHandle<Vec<Vec<u8>>> {
+    client_that(instance, set, streams, false)
+}
+
+/// A client that refuses the Flush if it `loses` what was written.
+fn client_that(
+    instance: &Arc<Instance>,
+    set: &str,
+    streams: Vec<Vec<u8>>,
+    loses: bool,
 ) -> thread::JoinHandle<Vec<Vec<u8>>> {
     let client = ClientSet::new(instance.environment.clone());
     let config = VdConfig { device_count: streams.len() as u32, ..VdConfig::default() };
@@ -94,7 +114,9 @@ fn client(
             let client = &client;
             let pairs = devices.iter().zip(&streams);
             let threads: Vec<_> = pairs
-                .map(|(device, stream)| scope.spawn(move || serve(client, device, stream)))
+                .map(|(device, stream)| {
+                    scope.spawn(move || serve(client, device, stream, loses, |_| {}))
+                })
                 .collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
@@ -133,6 +155,140 @@ fn a_database_comes_back_through_virtual_devices(#[case] count: usize) {
             server.succeed(&format!("RESTORE {what} copy FROM {devices} WITH {end}"));
             reader.join().unwrap();
         }
+        assert_eq!(server.digest("copy"), server.digest("pubs"));
+    });
+}
+
+/// The numbers of a batch's errors in a session of its own.
+fn errors(instance: &Arc<Instance>, batch: &str) -> Vec<u32> {
+    let mut client = TextClient::default();
+    let mut session = Session::new(instance.clone(), Login::default());
+    session.execute(batch, &[], &mut client).unwrap();
+    let number = |line: &String| line.split(':').next()?.parse().ok();
+    let told = client.lines.iter().filter_map(number);
+    told.filter(|number| ![0, 3014, 4035].contains(number)).collect()
+}
+
+// Catches: backups of one server that wait for each other, take each other's devices or fail with each
+// other; a second backup of a database while one runs.
+#[test]
+fn several_backups_run_at_once() {
+    watched(|| {
+        let server = Fixture::new();
+        let instance = &server.instance;
+        let names = ["pubs", "Northwind", "msdb", "model"];
+        // Every client stops at its first command, until all statements are under way.
+        let held: Vec<_> =
+            names.iter().map(|name| held_client(instance, name, Vec::new(), 0)).collect();
+        let written: Vec<_> = thread::scope(|scope| {
+            let statements: Vec<_> = names
+                .iter()
+                .map(|name| {
+                    let batch = format!("BACKUP DATABASE {name} TO VIRTUAL_DEVICE='{name}'");
+                    scope.spawn(move || errors(instance, &batch))
+                })
+                .collect();
+            held.iter().for_each(|(begun, _, _)| begun.recv().unwrap());
+            let second = errors(instance, "BACKUP DATABASE pubs TO DISK='x'");
+            assert_eq!(second, [3023, 3013]);
+            held.iter().for_each(|(_, go_on, _)| go_on.send(()).unwrap());
+            for statement in statements {
+                assert_eq!(statement.join().unwrap(), [0_u32; 0]);
+            }
+            held.into_iter().map(|(_, _, client)| client.join().unwrap()).collect()
+        });
+        for (name, stream) in names.iter().zip(written) {
+            let reader = client(instance, "back", vec![stream]);
+            let batch = format!("RESTORE DATABASE [{name} 2] FROM VIRTUAL_DEVICE='back'");
+            assert_eq!(errors(instance, &batch), [0_u32; 0]);
+            reader.join().unwrap();
+            assert_eq!(server.digest(&format!("{name} 2")), server.digest(name), "{name}");
+        }
+    });
+}
+
+/// A client of a set with one device that stops before the answer behind which `after` bytes have gone:
+/// tells of it, waits for a word to go on, and gives what was written.
+type Held = (mpsc::Receiver<()>, mpsc::Sender<()>, thread::JoinHandle<Vec<u8>>);
+
+fn held_client(instance: &Arc<Instance>, set: &str, stream: Vec<u8>, after: usize) -> Held {
+    let client = ClientSet::new(instance.environment.clone());
+    let config = VdConfig { device_count: 1, ..VdConfig::default() };
+    client.create(set.as_bytes(), &config).unwrap();
+    let name = set.as_bytes().to_vec();
+    let (begun, has_begun) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        client.get_configuration(None).unwrap();
+        let device = client.open_device(&name).unwrap();
+        let mut begun = Some(begun);
+        let written = serve(&client, &device, &stream, false, |moved| {
+            if let Some(begun) = begun.take_if(|_| moved >= after) {
+                begun.send(()).unwrap();
+                may_go_on.recv().unwrap();
+            }
+        });
+        let _ = client.close();
+        written
+    });
+    (has_begun, go_on, thread)
+}
+
+// Catches: files that two restores under way give to two databases.
+#[test]
+fn of_two_restores_into_the_same_files_one_succeeds() {
+    watched(|| {
+        let server = Fixture::with(|folder| Server::open(folder).unwrap(), |_| {});
+        let instance = &server.instance;
+        let keeping = client(instance, "full", vec![Vec::new()]);
+        let backup = "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='full'";
+        assert_eq!(errors(instance, backup), [0_u32; 0]);
+        let stream = keeping.join().unwrap().remove(0);
+        assert_eq!(errors(instance, "DROP DATABASE pubs"), [0_u32; 0]);
+        let names = ["one", "two"];
+        let half = stream.len() / 2;
+        let held = names.map(|name| held_client(instance, name, stream.clone(), half));
+        let mut told = thread::scope(|scope| {
+            let statements = names.map(|name| {
+                let batch = format!("RESTORE DATABASE {name} FROM VIRTUAL_DEVICE='{name}'");
+                scope.spawn(move || errors(instance, &batch))
+            });
+            // Both have been found good by now.
+            held.iter().for_each(|(begun, _, _)| begun.recv().unwrap());
+            held.iter().for_each(|(_, go_on, _)| go_on.send(()).unwrap());
+            statements.map(|statement| statement.join().unwrap())
+        });
+        held.into_iter().for_each(|(_, _, client)| drop(client.join().unwrap()));
+        told.sort();
+        assert_eq!(told, [vec![], vec![1834, 3013]]);
+        let files = instance.server.folder().join("data").read_dir().unwrap().count();
+        assert_eq!(files, 1, "what the refused one made is gone");
+    });
+}
+
+// Catches: log that is truncated when it was written and not when it was acknowledged, so that a client
+// that loses it breaks the chain.
+#[test]
+fn log_that_a_client_has_lost_is_backed_up_again() {
+    watched(|| {
+        let server = Fixture::new();
+        let instance = &server.instance;
+        assert_eq!(errors(instance, "BACKUP DATABASE pubs TO DISK='full'"), [0_u32; 0]);
+        assert_eq!(errors(instance, "EXEC vdisim.change pubs, 30, 1"), [0_u32; 0]);
+        let backup = "BACKUP LOG pubs TO VIRTUAL_DEVICE='log'";
+        let losing = client_that(instance, "log", vec![Vec::new()], true);
+        let told = errors(instance, backup);
+        assert_eq!(told.last(), Some(&3013), "{told:?}");
+        losing.join().unwrap();
+        let keeping = client(instance, "log", vec![Vec::new()]);
+        assert_eq!(errors(instance, backup), [0_u32; 0]);
+        let kept = keeping.join().unwrap();
+        let full = "RESTORE DATABASE copy FROM DISK='full' WITH NORECOVERY";
+        assert_eq!(errors(instance, full), [0_u32; 0]);
+        let reader = client(instance, "log", kept);
+        let restore = "RESTORE LOG copy FROM VIRTUAL_DEVICE='log'";
+        assert_eq!(errors(instance, restore), [0_u32; 0]);
+        reader.join().unwrap();
         assert_eq!(server.digest("copy"), server.digest("pubs"));
     });
 }

@@ -1,5 +1,6 @@
 //! Tests of the fake SQL Server from outside.
 
+mod answers;
 mod chains;
 mod checkers;
 mod damage;
@@ -7,4 +8,6 @@ mod devices;
 mod golden;
 mod server;
 mod statements;
+mod sweep;
+mod targets;
 mod written;

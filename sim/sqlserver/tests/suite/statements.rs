@@ -257,9 +257,9 @@ fn nesting_has_a_limit() {
 #[test]
 fn numbers_become_the_smallest_type_that_holds_them() {
     use fake_sqlserver::sql::SelectItem;
-    use fake_sqlserver::value::Value;
+    use fake_sqlserver::value::{Decimal, Value};
     let StatementKind::Select(select) =
-        statement("SELECT 2147483647, 2147483648, 99999999999999999999, 0x1F2, 1.5")
+        statement("SELECT 2147483647, 2147483648, 99999999999999999999, 0x1F2, 1.5, 15e-1")
     else {
         panic!()
     };
@@ -278,6 +278,7 @@ fn numbers_become_the_smallest_type_that_holds_them() {
             Value::BigInt(2_147_483_648),
             Value::Numeric(99_999_999_999_999_999_999),
             Value::Binary(vec![1, 0xf2]),
+            Value::Decimal(Decimal { unscaled: 15, precision: 2, scale: 1 }),
             Value::Float(1.5),
         ]
     );

@@ -12,4 +12,4 @@ mod tokens;
 pub use connection::{Attention, Connection};
 pub use error::ClientError;
 pub use options::{Options, Privacy};
-pub use tokens::Event;
+pub use tokens::{Event, count_tokens};

@@ -121,6 +121,24 @@ impl Tokens {
     }
 }
 
+/// Takes an answer apart without a connection, in pieces of `piece` bytes (0 counts as 1), and counts its
+/// tokens: for captures, and for trying what a hostile server may send.
+///
+/// # Errors
+///
+/// What a connection would end with.
+pub fn count_tokens(answer: &[u8], piece: usize) -> Result<usize, ClientError> {
+    let mut tokens = Tokens::default();
+    let mut count = 0;
+    for bytes in answer.chunks(piece.max(1)) {
+        tokens.buffer().extend_from_slice(bytes);
+        while tokens.next()?.is_some() {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 fn token(
     cursor: &mut Cursor<'_>,
     types: &mut Vec<TypeInfo>,
