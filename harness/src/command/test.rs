@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
+use fake_sqlserver::transfer::{FaultError, FaultPlan};
 use sqlvdi::caller::locate;
 
 use super::output;
@@ -52,6 +53,13 @@ pub(super) struct Arguments {
     /// Run part K of N of the cases, as one of N machines
     #[arg(long, value_name = "K/N")]
     partition: Option<Partition>,
+    /// Put each buffer between inaccessible pages and take access to completed buffers away, so that
+    /// a client which touches what is not its own ends at that instruction
+    #[arg(long)]
+    guard: bool,
+    /// Something that goes wrong in every case: a file, a preset, or YAML, as for `vdisim backup`
+    #[arg(long, value_name = "FILE|PRESET")]
+    fault: Option<String>,
     /// Stop at the first failure
     #[arg(long)]
     fail_fast: bool,
@@ -146,8 +154,18 @@ impl Arguments {
             fail_fast: self.fail_fast,
             strict: self.strict,
             partition: self.partition,
+            guard: self.guard,
+            fault: self.fault()?,
             reproduce: self.reproduce(),
         })
+    }
+
+    fn fault(&self) -> Result<Option<(String, String)>, Failure> {
+        let usage = |error: FaultError| Failure::Usage(error.to_string());
+        let Some(given) = &self.fault else { return Ok(None) };
+        let (name, yaml) = FaultPlan::read(given).map_err(usage)?;
+        FaultPlan::parse(&name, &yaml).map_err(usage)?;
+        Ok(Some((name, yaml)))
     }
 
     fn label(&self, subject: &Subject) -> String {
@@ -189,8 +207,10 @@ impl Arguments {
             path.as_deref().and_then(Path::to_str).map_or(String::new(), |path| quoted(name, path))
         };
         let client = self.client.as_deref().map_or(String::new(), |line| quoted("--client", line));
+        let fault = self.fault.as_deref().map_or(String::new(), |it| quoted("--fault", it));
+        let guard = if self.guard { " --guard" } else { "" };
         format!(
-            "{client}{}{}",
+            "{client}{guard}{fault}{}{}",
             path("--capabilities", &self.capabilities),
             path("--sqlvdi", &self.sqlvdi)
         )

@@ -81,6 +81,8 @@ pub(crate) enum Check {
     NothingBehindEnd,
     /// Nothing but the command's own bytes was written.
     InBounds,
+    /// No buffer was written after its command was completed.
+    HandsOff,
     /// The last Read of each device said that there is no more.
     SaidEnd,
     /// No answer to a Flush came before those to the Writes sent before it.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::capabilities::Capabilities;
 use super::case::{Case, ClientTrial, Trial};
 use super::expectation::Expectations;
-use super::judge::{Finding, judge};
+use super::judge::{Finding, caught, judge};
 use super::observation::{Act, Ended, timelines};
 use super::probe;
 use super::record::now;
@@ -49,6 +49,10 @@ pub struct Run {
     pub fail_fast: bool,
     /// Whether a failed `should` fails the run.
     pub strict: bool,
+    /// Whether buffers stand behind pages that no client can touch.
+    pub guard: bool,
+    /// What goes wrong in every case: where the plan stands, and its YAML.
+    pub fault: Option<(String, String)>,
     /// Which part of the cases.
     pub partition: Option<Partition>,
     /// More of the command line that reproduces a case.
@@ -134,9 +138,20 @@ impl Run {
             interrupted: interrupted.load(Ordering::Relaxed),
             started,
             seconds: begin.elapsed().as_secs_f64(),
-            environment: machine(&self.drop_in),
+            environment: self.circumstances(),
             cases: done.into_iter().map(|(_, result)| result).collect(),
         })
+    }
+
+    /// Facts on the machine and the run.
+    fn circumstances(&self) -> BTreeMap<String, String> {
+        let mut all = machine(&self.drop_in);
+        let fence = if self.guard { "pages (--guard)" } else { "canaries" };
+        all.insert("around buffers".to_owned(), fence.to_owned());
+        if let Some((name, _)) = &self.fault {
+            all.insert("fault in every case".to_owned(), name.clone());
+        }
+        all
     }
 
     fn case(
@@ -247,6 +262,8 @@ impl Run {
             seed: self.seed,
             stall: self.stall + self.capabilities.flush_hold,
             start: self.stall + self.capabilities.start_time,
+            guard: self.guard,
+            fault: self.fault.as_ref(),
             interrupted,
         };
         let namespace = namespace(number);
@@ -269,6 +286,7 @@ impl Run {
             let act = stage.act(&statement, &namespace, folder.path(), k)?;
             let over =
                 matches!(act.ended, Ended::Signal(_) | Ended::Hung(_)) || act.attached().is_none();
+            let over = over || act.is_cut();
             acts.push(act);
             if over {
                 break;
@@ -359,6 +377,9 @@ fn fail(result: &mut CaseResult, verdict: Verdict, expected: String, seen: Strin
 
 /// The verdict over a client's statements.
 fn verdict(acts: &[Act], trial: &ClientTrial, result: &mut CaseResult) {
+    if let Some(Finding { expected, seen }) = acts.iter().find_map(caught) {
+        return fail(result, Verdict::Fail, expected, seen);
+    }
     let expected = "the client serves the statement and ends".to_owned();
     match acts.last().map(|act| &act.ended) {
         Some(Ended::Hung(why)) => fail(result, Verdict::Hang, expected, why.clone()),

@@ -1,5 +1,6 @@
 //! The catalogue: every rule, with how it is tried.
 
+mod buffers;
 mod commands;
 mod devices;
 mod ending;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Case> {
         writes::cases(),
         reads::cases(),
         ending::cases(),
+        buffers::cases(),
         devices::cases(),
         modes::cases(),
         interface::cases(),

@@ -80,6 +80,7 @@ impl Observer for Messages {
                     "ClientBufferAreaManager::SyncWithGlobalTable: Open(hBufferMemory): \
                      error {number}"
                 ));
+                say(&format!("vdisim: {error}."));
                 trace::event(
                     "segment-unmappable",
                     json!({"segment": segment, "error": error.to_string()}),
@@ -95,6 +96,11 @@ impl Observer for Messages {
                     self.say_as_sql_server(&format!("TriggerAbort: ChannelSem: error {number}"));
                 }
                 trace::event("aborted", json!({"cause": cause.to_string()}));
+            }
+            #[cfg(target_os = "linux")]
+            Event::Guarded => {
+                super::guard::watch();
+                trace::event("guarded", json!({}));
             }
             Event::ServerDied { pid } => trace::event("server-died", json!({"pid": pid})),
             Event::CompletedForClient { device, command } => trace::event(
