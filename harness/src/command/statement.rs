@@ -39,7 +39,7 @@ pub(super) struct Options {
     devices: Vec<OsString>,
     /// Something that goes wrong on purpose: a file, a preset, or YAML such as
     /// '{at: {device: 0, command: write, nth: 3}, do: abort}'
-    #[arg(long, value_name = "FILE|PRESET")]
+    #[arg(long, value_name = "FILE|PRESET", allow_hyphen_values = true)]
     fault: Option<String>,
     /// Put each buffer between inaccessible pages and take access to completed buffers away, so that
     /// a client which touches what is not its own ends at that instruction

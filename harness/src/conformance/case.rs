@@ -23,6 +23,10 @@ pub struct Case {
     pub needs: Vec<Need>,
     /// What usually lies behind a failure.
     pub hint: &'static str,
+    /// The version of the catalogue that brought the rule.
+    pub since: u32,
+    /// The version in which it got its level, if that was a looser one before.
+    pub tightened: u32,
     /// How it is found out.
     pub(crate) trial: Trial,
 }
@@ -164,6 +168,8 @@ impl Case {
             source,
             needs: Vec::new(),
             hint: "",
+            since: 1,
+            tightened: 1,
             trial: Trial::Client(ClientTrial { devices: 1, ..ClientTrial::default() }),
         }
     }

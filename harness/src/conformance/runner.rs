@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::capabilities::Capabilities;
 use super::case::{Case, ClientTrial, Trial};
 use super::expectation::Expectations;
+use super::implementation::{Implementation, NEEDS_SERVER, needs_server};
 use super::judge::{Finding, caught, judge};
 use super::observation::{Act, Ended, timelines};
 use super::probe;
@@ -33,6 +34,10 @@ pub struct Run {
     pub vdisim: PathBuf,
     /// The drop-in.
     pub drop_in: PathBuf,
+    /// An implementation of the interface that is tested in place of a client.
+    pub implementation: Option<Implementation>,
+    /// The version of the catalogue that the cases are of.
+    pub catalogue: u32,
     /// What the client supports.
     pub capabilities: Capabilities,
     /// Known failures.
@@ -125,13 +130,13 @@ impl Run {
         Ok(RunResults {
             version: VERSION,
             kind: match self.subject {
-                Subject::Command(_) => RunKind::Conformance,
-                Subject::Reference(_) => RunKind::SelfTest,
+                Subject::Reference(_) if self.implementation.is_none() => RunKind::SelfTest,
+                _ => RunKind::Conformance,
             },
             client: self.label.clone(),
             command: self.command.clone(),
             vdisim: env!("CARGO_PKG_VERSION").to_owned(),
-            catalogue: super::catalogue::VERSION,
+            catalogue: self.catalogue,
             seed: self.seed,
             strict: self.strict,
             partition: self.partition,
@@ -184,6 +189,11 @@ impl Run {
         if let Some(need) = case.needs.iter().find(|need| !self.capabilities.has(**need)) {
             result.verdict = Verdict::NotApplicable;
             result.reason = Some(format!("the client does not declare '{need}'"));
+            return Ok(result);
+        }
+        if self.implementation.is_some() && !matches!(case.trial, Trial::Cell(_)) {
+            result.verdict = Verdict::NotApplicable;
+            result.reason = Some("it judges a client, not an implementation".to_owned());
             return Ok(result);
         }
         let tried = match &case.trial {
@@ -306,16 +316,24 @@ impl Run {
         number: usize,
         result: &mut CaseResult,
     ) -> Result<(), TrialError> {
-        if matches!(self.subject, Subject::Command(_)) {
+        let not_applicable = |result: &mut CaseResult, why: &str| {
             result.verdict = Verdict::NotApplicable;
-            result.reason = Some("it judges an implementation of the interface".to_owned());
-            return Ok(());
+            result.reason = Some(why.to_owned());
+            Ok(())
+        };
+        if matches!(self.subject, Subject::Command(_)) {
+            return not_applicable(result, "it judges an implementation of the interface");
         }
+        let alone = self.implementation.as_ref().is_some_and(|it| it.is_foreign);
+        if alone && needs_server(cell) {
+            return not_applicable(result, NEEDS_SERVER);
+        }
+        let tested = self.implementation.as_ref().map_or(&self.drop_in, |it| &it.path);
         let folder = tempfile::tempdir()?;
         let seen = probe::run(
             &self.vdisim,
-            &self.drop_in,
-            &result.id,
+            tested,
+            (&result.id, alone),
             &namespace(number),
             folder.path(),
             self.stall,

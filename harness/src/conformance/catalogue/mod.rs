@@ -10,9 +10,12 @@ mod reads;
 mod round_trips;
 mod scripts;
 mod setup;
+mod version;
 mod writes;
 
 use super::case::Case;
+
+pub use version::{UnknownVersion, pinned};
 
 /// The catalogue's version: it grows with every rule that is added or tightened.
 pub const VERSION: u32 = 1;

@@ -263,6 +263,11 @@ impl Cause {
             Cause::WrongCount { command, .. } => {
                 command_failure(command, CompletionCode::ERROR_WRITE_FAULT)
             }
+            // SQL Server tells of the buffers, whatever it has sent by then.
+            Cause::Aborted {
+                cause: Some(AbortCause { kind: AbortKind::ClientUnmapped, .. }),
+                ..
+            } => vec![buffers_failure(set, &aborted.os_error().to_string())],
             Cause::Aborted { oldest: Some(command), .. } => command_failure(command, aborted),
             Cause::Cancelled { oldest } => {
                 let log = match oldest {
