@@ -72,6 +72,9 @@ impl Player<'_> {
             return Err(self.stop(format!("VDC_Read of {size} bytes was answered with {claimed}")));
         }
         if self.order.script.operation == Operation::Backup {
+            if let Some(buffer) = &completed.buffer {
+                buffer.blank();
+            }
             return Ok(());
         }
         let at = if self.disk { *sent_at } else { self.lanes[*k].back };

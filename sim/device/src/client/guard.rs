@@ -135,7 +135,9 @@ impl Guarded {
         let Area { first, stride, size, alignment, .. } = self.area;
         let prefix = u64::from(self.prefix);
         let page = page_size() as u64;
-        let margins = Fence::Pages.margins(u64::from(size), prefix, u64::from(alignment), page);
+        // It comes out of the segment, where anybody may have written 0.
+        let alignment = u64::from(alignment.max(1));
+        let margins = Fence::Pages.margins(u64::from(size), prefix, alignment, page);
         let data = first + u64::from(slot) * u64::from(stride);
         let begin = data.saturating_sub(prefix + margins.before);
         (begin as usize, (data + u64::from(size) + margins.behind) as usize)
