@@ -123,5 +123,5 @@ fn the_catalogue_can_be_pinned() {
     scene.run(scene.vdisim("test --catalogue 99")).expect(2).says("no version 99");
     let line = "test interface/Close/does-not-exist --json --catalogue 1";
     let ended = scene.run(scene.vdisim(line));
-    assert_eq!(results(&ended.expect(0))["catalogue"], 1);
+    assert_eq!(results(ended.expect(0))["catalogue"], 1);
 }
