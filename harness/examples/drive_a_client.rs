@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn an_abort_is_no_success() {
         let folder = tempfile::tempdir().unwrap();
-        let at = At { device: Some(0), nth: Some(3), ..At::default() };
+        let at = At { device: Some(0), nth: Some(3.into()), ..At::default() };
         let faults = FaultPlan::new([Fault { at, action: Action::Abort }]);
         let file = folder.path().join("nightly.bak");
         let (done, succeeded) = play(Direction::Backup, &file, faults).unwrap();

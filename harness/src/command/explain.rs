@@ -1,10 +1,11 @@
 //! `vdisim explain`.
 
 use clap::Args;
+use fake_sqlserver::transfer::{PRESETS, Preset};
 use serde_json::json;
 use vdi_protocol::explain::explain;
 
-use super::list::to_json;
+use super::list::{preset_json, to_json};
 use super::output;
 use crate::conformance::{Case, catalogue, unknown};
 use crate::exit::Failure;
@@ -12,7 +13,7 @@ use crate::exit::Failure;
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// A code by name or number: VD_E_TIMEOUT, 0x80770003, 995, VDC_Flush, VDF_RequestComplete, 18210;
-    /// or the id of a rule, such as client/Flush/durable
+    /// or the id of a rule, such as client/Flush/durable; or a preset of --fault
     #[arg(value_name = "CODE|ID", allow_negative_numbers = true)]
     code: String,
     /// Print the explanation for a program
@@ -23,6 +24,9 @@ pub(super) struct Arguments {
 pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.code.contains('/') {
         return explain_case(arguments);
+    }
+    if let Some(preset) = PRESETS.iter().find(|preset| preset.name == arguments.code) {
+        return explain_preset(preset, arguments.json);
     }
     let found = explain(&arguments.code).map_err(|error| Failure::Usage(error.to_string()))?;
     if arguments.json {
@@ -59,6 +63,18 @@ fn explain_case(arguments: &Arguments) -> Result<(), Failure> {
         output::print_json(&value)?;
     } else {
         output::print(&in_words(case))?;
+    }
+    Ok(())
+}
+
+fn explain_preset(preset: &Preset, json: bool) -> Result<(), Failure> {
+    if json {
+        output::print_json(&preset_json(preset))?;
+    } else {
+        let Preset { name, about, yaml } = preset;
+        output::print(&format!(
+            "{name} (a preset of --fault)\nWhat a client meets: {about}.\nThe plan: {yaml}"
+        ))?;
     }
     Ok(())
 }

@@ -13,8 +13,12 @@ pub(super) struct Arguments {
     id: String,
     /// Where the status of the call goes
     answer: PathBuf,
+    /// Without a server half
+    #[arg(long)]
+    alone: bool,
 }
 
 pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
-    probe(&arguments.id, &arguments.answer).map_err(|error| Failure::Bug(error.to_string()))
+    probe(&arguments.id, &arguments.answer, arguments.alone)
+        .map_err(|error| Failure::Bug(error.to_string()))
 }

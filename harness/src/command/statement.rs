@@ -11,7 +11,7 @@ use fake_sqlserver::transfer::{
     FaultPlan, Observer, PRESETS, Preset, Session, SetName, Statement, Summary, TransferError,
 };
 use serde_json::{Value, json};
-use vdi_device::Environment;
+use vdi_device::{Environment, Fence};
 use vdi_protocol::{Direction, Profile};
 
 use super::output;
@@ -39,8 +39,12 @@ pub(super) struct Options {
     devices: Vec<OsString>,
     /// Something that goes wrong on purpose: a file, a preset, or YAML such as
     /// '{at: {device: 0, command: write, nth: 3}, do: abort}'
-    #[arg(long, value_name = "FILE|PRESET")]
+    #[arg(long, value_name = "FILE|PRESET", allow_hyphen_values = true)]
     fault: Option<String>,
+    /// Put each buffer between inaccessible pages and take access to completed buffers away, so that
+    /// a client which touches what is not its own ends at that instruction
+    #[arg(long)]
+    guard: bool,
     /// BLOCKSIZE: a power of two from 512 to 65536
     #[arg(long, value_name = "BYTES")]
     blocksize: Option<u32>,
@@ -87,6 +91,7 @@ impl Options {
             block_size: self.blocksize,
             buffer_count: self.buffercount,
             max_transfer_size: self.maxtransfersize,
+            fence: if self.guard { Fence::Pages } else { Fence::None },
             ..Statement::new(direction, set, self.profile)
         }
     }

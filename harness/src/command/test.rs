@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
+use fake_sqlserver::transfer::{FaultError, FaultPlan};
 use sqlvdi::caller::locate;
 
 use super::output;
 use super::statement::seconds;
 use crate::conformance::results::Partition;
 use crate::conformance::{
-    Capabilities, Case, Expectations, Live, Run, Subject, catalogue, select, summary, unknown,
+    Capabilities, Case, Expectations, Implementation, Live, Run, Subject, catalogue, select,
+    summary, unknown,
 };
 use crate::exit::Failure;
 use crate::report::Report;
@@ -28,8 +30,18 @@ pub(super) struct Arguments {
     /// The same are in its environment: VDISIM_OP, VDISIM_SET …
     #[arg(long, value_name = "CMD")]
     client: Option<String>,
+    /// An implementation of the interface, such as another libsqlvdi.so, tested in place of a client:
+    /// each call in each state. Of one that is not ours the states that need a server are left out
+    #[arg(long, value_name = "LIB", conflicts_with_all = ["client", "capabilities", "fault", "guard"])]
+    implementation: Option<PathBuf>,
+    /// Take the implementation for one whose shared memory nobody else knows
+    #[arg(long, requires = "implementation")]
+    foreign: bool,
+    /// The catalogue as of an older version: what is new in it fails nobody [default: the newest]
+    #[arg(long, value_name = "N")]
+    catalogue: Option<u32>,
     /// What the client is called in reports [default: its command]
-    #[arg(long, value_name = "NAME", requires = "client")]
+    #[arg(long, value_name = "NAME")]
     label: Option<String>,
     /// What the client supports [default: one pipe-like device, backup and restore]
     #[arg(long, value_name = "FILE", requires = "client")]
@@ -52,6 +64,13 @@ pub(super) struct Arguments {
     /// Run part K of N of the cases, as one of N machines
     #[arg(long, value_name = "K/N")]
     partition: Option<Partition>,
+    /// Put each buffer between inaccessible pages and take access to completed buffers away, so that
+    /// a client which touches what is not its own ends at that instruction
+    #[arg(long)]
+    guard: bool,
+    /// Something that goes wrong in every case: a file, a preset, or YAML, as for `vdisim backup`
+    #[arg(long, value_name = "FILE|PRESET", allow_hyphen_values = true)]
+    fault: Option<String>,
     /// Stop at the first failure
     #[arg(long)]
     fail_fast: bool,
@@ -73,7 +92,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
-    let all = catalogue::all();
+    let all = catalogue::pinned(arguments.catalogue)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
     let run = arguments.run(&all)?;
     let cases = arguments.chosen(&all)?;
     if arguments.dry_run {
@@ -135,6 +155,8 @@ impl Arguments {
             label: self.label(&subject),
             command: self.client.clone(),
             subject,
+            implementation: self.implementation(&vdisim)?,
+            catalogue: self.catalogue.unwrap_or(catalogue::VERSION),
             vdisim,
             drop_in,
             capabilities,
@@ -146,11 +168,30 @@ impl Arguments {
             fail_fast: self.fail_fast,
             strict: self.strict,
             partition: self.partition,
+            guard: self.guard,
+            fault: self.fault()?,
             reproduce: self.reproduce(),
         })
     }
 
+    fn implementation(&self, vdisim: &Path) -> Result<Option<Implementation>, Failure> {
+        let Some(path) = &self.implementation else { return Ok(None) };
+        let found = Implementation::examine(vdisim, path).map_err(Failure::Usage)?;
+        Ok(Some(Implementation { is_foreign: found.is_foreign || self.foreign, ..found }))
+    }
+
+    fn fault(&self) -> Result<Option<(String, String)>, Failure> {
+        let usage = |error: FaultError| Failure::Usage(error.to_string());
+        let Some(given) = &self.fault else { return Ok(None) };
+        let (name, yaml) = FaultPlan::read(given).map_err(usage)?;
+        FaultPlan::parse(&name, &yaml).map_err(usage)?;
+        Ok(Some((name, yaml)))
+    }
+
     fn label(&self, subject: &Subject) -> String {
+        if let (None, Some(path)) = (&self.label, &self.implementation) {
+            return path.display().to_string();
+        }
         match (&self.label, subject) {
             (Some(label), _) => label.clone(),
             (None, Subject::Reference(_)) => "vdisim client".to_owned(),
@@ -176,6 +217,9 @@ impl Arguments {
         if self.client.is_some() && self.cases.is_empty() {
             cases.retain(|case| case.is_of_clients());
         }
+        if self.implementation.is_some() && self.cases.is_empty() {
+            cases.retain(|case| case.id.starts_with("interface/"));
+        }
         Ok(match self.partition {
             Some(partition) => partition.part(cases),
             None => cases,
@@ -189,8 +233,14 @@ impl Arguments {
             path.as_deref().and_then(Path::to_str).map_or(String::new(), |path| quoted(name, path))
         };
         let client = self.client.as_deref().map_or(String::new(), |line| quoted("--client", line));
+        let fault = self.fault.as_deref().map_or(String::new(), |it| quoted("--fault", it));
+        let guard = if self.guard { " --guard" } else { "" };
+        let foreign = if self.foreign { " --foreign" } else { "" };
+        let pinned =
+            self.catalogue.map_or(String::new(), |version| format!(" --catalogue {version}"));
         format!(
-            "{client}{}{}",
+            "{client}{guard}{fault}{}{foreign}{pinned}{}{}",
+            path("--implementation", &self.implementation),
             path("--capabilities", &self.capabilities),
             path("--sqlvdi", &self.sqlvdi)
         )

@@ -23,6 +23,10 @@ pub struct Case {
     pub needs: Vec<Need>,
     /// What usually lies behind a failure.
     pub hint: &'static str,
+    /// The version of the catalogue that brought the rule.
+    pub since: u32,
+    /// The version in which it got its level, if that was a looser one before.
+    pub tightened: u32,
     /// How it is found out.
     pub(crate) trial: Trial,
 }
@@ -81,6 +85,8 @@ pub(crate) enum Check {
     NothingBehindEnd,
     /// Nothing but the command's own bytes was written.
     InBounds,
+    /// No buffer was written after its command was completed.
+    HandsOff,
     /// The last Read of each device said that there is no more.
     SaidEnd,
     /// No answer to a Flush came before those to the Writes sent before it.
@@ -162,6 +168,8 @@ impl Case {
             source,
             needs: Vec::new(),
             hint: "",
+            since: 1,
+            tightened: 1,
             trial: Trial::Client(ClientTrial { devices: 1, ..ClientTrial::default() }),
         }
     }

@@ -1,5 +1,6 @@
 //! Says of what was seen whether a rule was kept.
 
+mod buffers;
 mod calls;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ use super::case::Check;
 use super::observation::{Act, Answer, Ended};
 use super::record::{Asked, What};
 use super::script::{Operation, Step};
+
+pub(crate) use buffers::caught;
 
 /// How a rule was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +60,8 @@ fn hold(check: Check, act: &Act) -> Result<(), Finding> {
         Check::ClaimedIsWritten => untouched(act),
         Check::Returned => returned(act),
         Check::NothingBehindEnd => behind_end(act),
-        Check::InBounds => in_bounds(act),
+        Check::InBounds => buffers::in_bounds(act),
+        Check::HandsOff => buffers::hands_off(act),
         Check::SaidEnd => said_end(act),
         Check::FlushBehindWrites => flush_behind_writes(act),
         Check::Refused => refused(act),
@@ -97,13 +101,16 @@ fn ended(act: &Act) -> String {
 }
 
 fn not_reached(act: &Act, expected: &str) -> Result<(), Finding> {
+    if act.is_cut() {
+        return Ok(());
+    }
     let why = act.stopped().unwrap_or_else(|| ended(act));
     finding(expected, format!("it did not come so far: {why}"))
 }
 
 fn played(act: &Act) -> Result<(), Finding> {
     let finished = act.entries.iter().any(|entry| entry.what == What::Finished);
-    if finished || act.is_violent() {
+    if finished || act.is_violent() || act.is_cut() {
         Ok(())
     } else {
         not_reached(act, &format!("the {} goes through to its end", act.script.operation.name()))
@@ -235,18 +242,6 @@ fn behind_end(act: &Act) -> Result<(), Finding> {
             return finding(
                 format!("nothing comes behind the {} bytes of the stream", act.script.length),
                 format!("device {device} returned {bytes} bytes more (#{n})"),
-            );
-        }
-    }
-    Ok(())
-}
-
-fn in_bounds(act: &Act) -> Result<(), Finding> {
-    for entry in &act.entries {
-        if let What::Trampled { device, n, offset } = entry.what {
-            return finding(
-                "only the bytes of the command are written",
-                format!("byte {offset} of the buffer was written (device {device}, #{n})"),
             );
         }
     }

@@ -120,7 +120,13 @@ impl Act {
     pub(crate) fn is_violent(&self) -> bool {
         use super::script::Step;
         let violent = |step: &Step| matches!(step, Step::Abort | Step::Die | Step::KillClient);
-        self.script.steps.iter().any(violent)
+        let fault = |entry: &Entry| matches!(entry.what, What::Fault { is_violent: true, .. });
+        self.script.steps.iter().any(violent) || self.entries.iter().any(fault)
+    }
+
+    /// Whether a fault of the run's plan ended the script.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry.what, What::Fault { cuts: true, .. }))
     }
 }
 
@@ -280,6 +286,13 @@ fn server_event(entry: &Entry, start: u64) -> (Option<u32>, Option<TimedEvent>) 
         What::Trampled { device, n, offset } => {
             (Some(*device), event(State, "Trampled", format!("#{n}, offset {offset}")))
         }
+        What::TouchedLate { last } => {
+            let device = last.map(|(device, _)| device);
+            let n = last.map_or_else(String::new, |(_, n)| format!("the buffer of #{n}"));
+            (device, event(State, "Touched late", n))
+        }
+        What::BufferFault { text, .. } => (None, event(Death, "Buffer fault", text.clone())),
+        What::Fault { text, .. } => (None, event(Fault, "Fault", text.clone())),
         What::Stream { device, bytes } => {
             (Some(*device), event(State, "Stream", format!("{bytes} bytes")))
         }

@@ -2,15 +2,17 @@
 
 mod answers;
 mod around;
+mod faults;
+mod fences;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fake_sqlserver::transfer::{Expected, SeededBytes, kill_this_process};
+use fake_sqlserver::transfer::{Expected, FaultPlan, SeededBytes, Stage, kill_this_process};
 use vdi_device::{Buffer, Completed, Environment, Request, ServerDevice, ServerSet};
-use vdi_protocol::{CommandCode, Features, HResult, ServerConfig};
+use vdi_protocol::{CommandCode, CompletionCode, Features, HResult, ServerConfig};
 
 use super::record::{Asked, Recorder, What};
 use super::script::{Content, Item, Operation, Order, Step};
@@ -34,6 +36,11 @@ type Played<T = ()> = Result<T, Stop>;
 pub(crate) fn play(environment: &Environment, order: &Order) -> std::io::Result<()> {
     vdi_region::install_truncation_guard();
     let recorder = Recorder::create(&order.record)?;
+    let faults = match &order.fault {
+        // The command line has been told what is wrong with it.
+        Some((name, yaml)) => FaultPlan::parse(name, yaml).map_err(std::io::Error::other)?,
+        None => FaultPlan::default(),
+    };
     let mut player = Player {
         environment,
         order,
@@ -48,6 +55,10 @@ pub(crate) fn play(environment: &Environment, order: &Order) -> std::io::Result<
         complete: false,
         disk: false,
         size: order.script.max_transfer_size,
+        faults: faults.seeded(order.seed),
+        overruled: BTreeMap::new(),
+        owners: BTreeMap::new(),
+        flush_due: false,
     };
     let mut ended = Ok(());
     for step in &order.script.steps {
@@ -78,6 +89,13 @@ struct Player<'o> {
     disk: bool,
     /// Bytes of the buffers in use.
     size: u32,
+    faults: FaultPlan,
+    /// What faults make of answers to come, by the numbers of their commands.
+    overruled: BTreeMap<u64, CompletionCode>,
+    /// The device and command that a buffer, by its handle, was last given with.
+    owners: BTreeMap<u32, (u32, u64)>,
+    /// A fault has ordered a Flush.
+    flush_due: bool,
 }
 
 /// Completions as the agent hands them over.
@@ -98,6 +116,8 @@ struct Lane {
     in_error: bool,
     position: u64,
     closed: bool,
+    /// Commands sent, by their codes; counted for faults only.
+    sent: BTreeMap<u32, u64>,
 }
 
 struct Pending {
@@ -214,8 +234,15 @@ impl Player<'_> {
                 Ok(())
             }
             Step::ClearError => self.clear_error(),
-            Step::Flush => self.plain(CommandCode::FLUSH),
-            Step::Complete if self.complete => self.plain(CommandCode::COMPLETE),
+            Step::Flush => {
+                self.stage(Stage::Transferred)?;
+                self.plain(CommandCode::FLUSH)?;
+                self.stage(Stage::Flushed)
+            }
+            Step::Complete if self.complete => {
+                self.plain(CommandCode::COMPLETE)?;
+                self.stage(Stage::Completed)
+            }
             Step::Complete => Ok(()),
             Step::MoreBuffers => {
                 self.size *= 2;
@@ -265,6 +292,7 @@ impl Player<'_> {
     fn attach(&mut self) -> Played {
         let name = self.order.devices[0].as_bytes();
         let wait = Duration::from_millis(self.order.wait);
+        self.stage(Stage::Started)?;
         let set = match ServerSet::wait_open(self.environment, Some(name), Some(wait)) {
             Ok(set) => set,
             Err(error) => return Err(self.stop(format!("no set was created: {error}"))),
@@ -285,7 +313,7 @@ impl Player<'_> {
                 self.order.devices.len()
             )));
         }
-        Ok(())
+        self.stage(Stage::Attached)
     }
 
     fn buffer_count(&self) -> u32 {
@@ -309,16 +337,23 @@ impl Player<'_> {
         };
         set.begin_configuration(&config)
             .map_err(|error| self.failed("BeginConfiguration", &error))?;
-        set.request_buffers(self.size, 0, self.buffer_count())
-            .map_err(|error| self.failed("RequestBuffers", &error))?;
-        set.end_configuration().map_err(|error| self.failed("EndConfiguration", &error))?;
+        self.stage(Stage::Configuring)?;
+        set.fence_buffers(self.fence()).map_err(|error| self.failed("fence_buffers", &error))?;
+        self.request_buffers()?;
+        if let Err(error) = set.end_configuration() {
+            if self.faults.is_empty() {
+                return Err(self.failed("EndConfiguration", &error));
+            }
+            set.signal_abort();
+            return Err(self.aborted());
+        }
         self.complete = features.contains(Features::COMPLETE_ENABLED);
         self.note(What::Configured {
             features: features.bits(),
             block_size: config.block_size,
             max_transfer_size: config.max_transfer_size,
         });
-        Ok(())
+        self.stage(Stage::Configured)
     }
 
     fn open(&mut self) -> Played {
@@ -343,13 +378,14 @@ impl Player<'_> {
                 in_error: false,
                 position: 0,
                 closed: false,
+                sent: BTreeMap::new(),
             });
         }
         let agent = set.clone();
         // How the agent ends says nothing that the completions do not say.
         self.agent = Some(thread::spawn(move || drop(agent.execute_completion_agent())));
         self.note(What::Opened);
-        Ok(())
+        self.stage(Stage::Opened)
     }
 
     /// Writes the next bytes of all streams, `depth` transfers a device under way.
@@ -364,6 +400,9 @@ impl Player<'_> {
                 }
             }
             self.settle()?;
+            if std::mem::take(&mut self.flush_due) {
+                self.plain(CommandCode::FLUSH)?;
+            }
         }
         self.note_streams();
         Ok(())
@@ -460,9 +499,11 @@ impl Player<'_> {
     /// A buffer of the present size with canaries behind the bytes of the transfer.
     fn buffer(&mut self, size: u32) -> Played<Buffer> {
         let set = self.set()?.clone();
+        let asked = if self.order.guard { size } else { self.size };
         loop {
-            match set.allocate_buffer_wait(self.size, 0, Some(Duration::from_millis(50))) {
+            match set.allocate_buffer_wait(asked, 0, Some(Duration::from_millis(50))) {
                 Ok(buffer) => {
+                    self.look_at_free(&buffer);
                     if let Ok(rest) =
                         buffer.slice().subslice(size as usize, buffer.len() - size as usize)
                     {
@@ -489,6 +530,10 @@ impl Player<'_> {
     ) -> Played {
         self.n += 1;
         let n = self.n;
+        self.fault_of_command(k, code, n)?;
+        if let Some(buffer) = &buffer {
+            self.owners.insert(buffer.handle(), (k as u32, n));
+        }
         self.note(What::Sent { device: k as u32, n, code: code.0, size, position });
         let sent = Instant::now();
         self.pending.insert(n, Pending { device: k, sent, at, tolerated });
@@ -569,13 +614,18 @@ impl Player<'_> {
     /// Waits for what is under way, closes, and leaves the set.
     fn end(&mut self) {
         let _ = self.settle();
+        self.look_at_all_free();
         self.close_devices();
+        let _ = self.stage(Stage::Closed);
         let Some(set) = self.set.take() else { return };
         if self.lanes.is_empty() {
             set.signal_abort();
         }
         if let Some(agent) = self.agent.take() {
             let _ = agent.join();
+        }
+        if let Some(fault) = set.buffer_fault() {
+            self.note(What::BufferFault { text: fault.to_string(), pid: fault.pid });
         }
         let _ = set.close();
     }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -16,14 +17,17 @@ use vdi_protocol::{
 
 use super::case::{Cell, Trial};
 use super::catalogue;
+use super::implementation::{LOAD, load};
 use super::trial::TrialError;
 use crate::process::ProcessGroup;
 
 /// Bytes of the buffers.
 const SIZE: u32 = 64 * 1024;
 
-/// The set's name, which is the first device's.
-const SET: &[u8] = b"probe";
+/// The set's name, which is the first device's: another one in each process, for libraries that know
+/// no namespaces.
+static SET: LazyLock<Vec<u8>> =
+    LazyLock::new(|| format!("vdisim-probe-{}", std::process::id()).into_bytes());
 
 /// The second device's name.
 const SECOND: &[u8] = b"probe1";
@@ -46,7 +50,7 @@ pub(crate) enum Seen {
 pub(crate) fn run(
     vdisim: &Path,
     drop_in: &Path,
-    id: &str,
+    (id, alone): (&str, bool),
     namespace: &str,
     folder: &Path,
     stall: Duration,
@@ -57,6 +61,7 @@ pub(crate) fn run(
         .args(["probe", id])
         .arg(&answer)
         .env("VDISIM_NAMESPACE", namespace)
+        .args(alone.then_some("--alone"))
         .env("VDISIM_SQLVDI", drop_in)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -74,19 +79,23 @@ pub(crate) fn run(
     Ok(Seen::Status(HResult(status)))
 }
 
-/// What a probe's process does: the status of the case's call goes to `answer`.
-pub(crate) fn probe(id: &str, answer: &Path) -> Result<(), TrialError> {
+/// What a probe's process does: the status of the case's call goes to `answer`. `alone`: without a
+/// server half.
+pub(crate) fn probe(id: &str, answer: &Path, alone: bool) -> Result<(), TrialError> {
+    let bug = |error: &dyn std::fmt::Display| TrialError::Bug(error.to_string());
+    let path = caller::locate(None).map_err(|error| bug(&error))?;
+    if id == LOAD {
+        return load(&path, answer);
+    }
     let cases = catalogue::all();
     let cell = cases.iter().find(|case| case.id == id).and_then(|case| match case.trial {
         Trial::Cell(cell) => Some(cell),
         _ => None,
     });
     let cell = cell.ok_or_else(|| TrialError::Bug(format!("there is no probe '{id}'")))?;
-    let bug = |error: &dyn std::fmt::Display| TrialError::Bug(error.to_string());
-    let path = caller::locate(None).map_err(|error| bug(&error))?;
     let drop_in = DropIn::load(&path).map_err(|error| bug(&error))?;
     let environment = Environment::from_process().map_err(|error| bug(&error))?;
-    let status = Bench::new(&drop_in, environment)
+    let status = Bench::new(&drop_in, environment, alone)
         .call(&cell)
         .map_err(|why| TrialError::Bug(format!("{id}: {why}")))?;
     std::fs::write(answer, status.0.to_string())?;
@@ -102,6 +111,8 @@ fn word(error: impl std::fmt::Display) -> String {
 
 /// Both halves of one set.
 struct Bench {
+    /// Whether no server half can serve the set.
+    alone: bool,
     drop_in: DropIn,
     environment: Environment,
     set: CallerSet,
@@ -113,8 +124,9 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(drop_in: &DropIn, environment: Environment) -> Bench {
+    fn new(drop_in: &DropIn, environment: Environment, alone: bool) -> Bench {
         Bench {
+            alone,
             drop_in: drop_in.clone(),
             environment,
             set: CallerSet::new(drop_in),
@@ -131,11 +143,11 @@ impl Bench {
     }
 
     fn create(&self) -> Reached {
-        self.set.create(SET, &self.config()).map_err(word)
+        self.set.create(&SET, &self.config()).map_err(word)
     }
 
     fn attach(&mut self) -> Reached<ServerSet> {
-        let server = ServerSet::wait_open(&self.environment, Some(SET), WAIT).map_err(word)?;
+        let server = ServerSet::wait_open(&self.environment, Some(&SET), WAIT).map_err(word)?;
         self.server = Some(server.clone());
         Ok(server)
     }
@@ -159,10 +171,10 @@ impl Bench {
 
     fn activate(&mut self) -> Reached {
         let server = self.server.clone().ok_or("no server")?;
-        for name in [SET, SECOND].into_iter().take(self.devices as usize) {
+        for name in [SET.as_slice(), SECOND].into_iter().take(self.devices as usize) {
             self.servers.push(server.open_device(name).map_err(word)?);
         }
-        self.device = Some(self.set.open_device(SET).map_err(word)?);
+        self.device = Some(self.set.open_device(&SET).map_err(word)?);
         // How it ends says nothing that the calls do not say.
         self.agent = Some(thread::spawn(move || drop(server.execute_completion_agent())));
         Ok(())
@@ -186,6 +198,9 @@ impl Bench {
         self.create()?;
         if matches!(state, State::Configurable | State::Connected) {
             return Ok(());
+        }
+        if self.alone && state == State::Abort {
+            return self.set.signal_abort().map_err(word);
         }
         self.configure()?;
         if state == State::Initializing {
@@ -266,11 +281,11 @@ impl Bench {
             "huge-prefix" => config.prefix_zone_size = u32::MAX,
             "name-taken" => {
                 self.create()?;
-                return Ok(status(CallerSet::new(&self.drop_in).create(SET, &config)));
+                return Ok(status(CallerSet::new(&self.drop_in).create(&SET, &config)));
             }
             "after-close" => {
                 self.use_up()?;
-                return Ok(status(self.set.create(SET, &config)));
+                return Ok(status(self.set.create(&SET, &config)));
             }
             "backslash" => return Ok(status(self.set.create(b"a\\b", &config))),
             "empty-name" => return Ok(status(self.set.create(b"", &config))),
@@ -280,7 +295,7 @@ impl Bench {
             }
             _ => self.reach(state)?,
         }
-        Ok(status(self.set.create(SET, &config)))
+        Ok(status(self.set.create(&SET, &config)))
     }
 
     fn get_configuration(&mut self, state: State, variant: &str) -> Reached<HResult> {
@@ -323,17 +338,17 @@ impl Bench {
                 self.reach(State::Initializing)?;
                 // A name becomes the set's when the server opens it.
                 let server = self.server.clone().ok_or("no server")?;
-                self.servers.push(server.open_device(SET).map_err(word)?);
+                self.servers.push(server.open_device(&SET).map_err(word)?);
                 Ok(open(&self.set, b"nobody"))
             }
             "already-open" => {
                 self.devices = 2;
                 self.reach(State::Active)?;
-                Ok(open(&self.set, SET))
+                Ok(open(&self.set, &SET))
             }
             "all-open" => {
                 self.reach(State::Active)?;
-                Ok(open(&self.set, SET))
+                Ok(open(&self.set, &SET))
             }
             "second-device" => {
                 self.devices = 2;
@@ -342,7 +357,7 @@ impl Bench {
             }
             _ => {
                 self.reach(state)?;
-                Ok(open(&self.set, SET))
+                Ok(open(&self.set, &SET))
             }
         }
     }
@@ -352,7 +367,7 @@ impl Bench {
             ("", State::DoesNotExist) => self.use_up()?,
             ("", State::Configurable | State::Initializing) => {
                 self.use_up()?;
-                self.set.create(SET, &self.config()).map_err(word)?;
+                self.set.create(&SET, &self.config()).map_err(word)?;
                 if state == State::Initializing {
                     self.configure()?;
                 }
@@ -455,7 +470,7 @@ impl Bench {
             "secondary" => {
                 let handle = self.command()?.buffer_handle().map_err(word)?;
                 let secondary = CallerSet::new(&self.drop_in);
-                secondary.open_in_secondary(SET).map_err(word)?;
+                secondary.open_in_secondary(&SET).map_err(word)?;
                 map(&secondary, handle)
             }
             _ => map(&self.set, 1),
@@ -469,20 +484,20 @@ impl Bench {
             "no-such-set" => Ok(join(&secondary, b"nobody")),
             "other-case" => {
                 self.reach(State::Initializing)?;
-                Ok(join(&secondary, b"PROBE"))
+                Ok(join(&secondary, &SET.to_ascii_uppercase()))
             }
             "already-in-set" => {
                 self.reach(State::Initializing)?;
-                secondary.open_in_secondary(SET).map_err(word)?;
-                Ok(join(&secondary, SET))
+                secondary.open_in_secondary(&SET).map_err(word)?;
+                Ok(join(&secondary, &SET))
             }
             "primary" => {
                 self.reach(State::Initializing)?;
-                Ok(join(&self.set, SET))
+                Ok(join(&self.set, &SET))
             }
             _ => {
                 self.reach(state)?;
-                Ok(join(&secondary, SET))
+                Ok(join(&secondary, &SET))
             }
         }
     }

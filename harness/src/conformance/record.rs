@@ -48,6 +48,12 @@ pub(crate) enum What {
     BehindEnd { device: u32, n: u64, bytes: u64, untouched: bool },
     /// Memory that was not the command's was written.
     Trampled { device: u32, n: u64, offset: i64 },
+    /// A buffer was written that was the server's; the device and command that it was last given with.
+    TouchedLate { last: Option<(u32, u64)> },
+    /// A client was caught at a buffer behind pages, and in which process.
+    BufferFault { text: String, pid: u32 },
+    /// The run's fault plan struck: whether that ends the statement, and by force in the client's sight.
+    Fault { text: String, cuts: bool, is_violent: bool },
     /// A device's stream is over, or the script has read or written all it wanted.
     Stream { device: u32, bytes: u64 },
     /// Something done on purpose: abort, death, pause.

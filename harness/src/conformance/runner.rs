@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use super::capabilities::Capabilities;
 use super::case::{Case, ClientTrial, Trial};
 use super::expectation::Expectations;
-use super::judge::{Finding, judge};
+use super::implementation::{Implementation, NEEDS_SERVER, needs_server};
+use super::judge::{Finding, caught, judge};
 use super::observation::{Act, Ended, timelines};
 use super::probe;
 use super::record::now;
@@ -33,6 +34,10 @@ pub struct Run {
     pub vdisim: PathBuf,
     /// The drop-in.
     pub drop_in: PathBuf,
+    /// An implementation of the interface that is tested in place of a client.
+    pub implementation: Option<Implementation>,
+    /// The version of the catalogue that the cases are of.
+    pub catalogue: u32,
     /// What the client supports.
     pub capabilities: Capabilities,
     /// Known failures.
@@ -49,6 +54,10 @@ pub struct Run {
     pub fail_fast: bool,
     /// Whether a failed `should` fails the run.
     pub strict: bool,
+    /// Whether buffers stand behind pages that no client can touch.
+    pub guard: bool,
+    /// What goes wrong in every case: where the plan stands, and its YAML.
+    pub fault: Option<(String, String)>,
     /// Which part of the cases.
     pub partition: Option<Partition>,
     /// More of the command line that reproduces a case.
@@ -121,22 +130,33 @@ impl Run {
         Ok(RunResults {
             version: VERSION,
             kind: match self.subject {
-                Subject::Command(_) => RunKind::Conformance,
-                Subject::Reference(_) => RunKind::SelfTest,
+                Subject::Reference(_) if self.implementation.is_none() => RunKind::SelfTest,
+                _ => RunKind::Conformance,
             },
             client: self.label.clone(),
             command: self.command.clone(),
             vdisim: env!("CARGO_PKG_VERSION").to_owned(),
-            catalogue: super::catalogue::VERSION,
+            catalogue: self.catalogue,
             seed: self.seed,
             strict: self.strict,
             partition: self.partition,
             interrupted: interrupted.load(Ordering::Relaxed),
             started,
             seconds: begin.elapsed().as_secs_f64(),
-            environment: machine(&self.drop_in),
+            environment: self.circumstances(),
             cases: done.into_iter().map(|(_, result)| result).collect(),
         })
+    }
+
+    /// Facts on the machine and the run.
+    fn circumstances(&self) -> BTreeMap<String, String> {
+        let mut all = machine(&self.drop_in);
+        let fence = if self.guard { "pages (--guard)" } else { "canaries" };
+        all.insert("around buffers".to_owned(), fence.to_owned());
+        if let Some((name, _)) = &self.fault {
+            all.insert("fault in every case".to_owned(), name.clone());
+        }
+        all
     }
 
     fn case(
@@ -169,6 +189,11 @@ impl Run {
         if let Some(need) = case.needs.iter().find(|need| !self.capabilities.has(**need)) {
             result.verdict = Verdict::NotApplicable;
             result.reason = Some(format!("the client does not declare '{need}'"));
+            return Ok(result);
+        }
+        if self.implementation.is_some() && !matches!(case.trial, Trial::Cell(_)) {
+            result.verdict = Verdict::NotApplicable;
+            result.reason = Some("it judges a client, not an implementation".to_owned());
             return Ok(result);
         }
         let tried = match &case.trial {
@@ -247,6 +272,8 @@ impl Run {
             seed: self.seed,
             stall: self.stall + self.capabilities.flush_hold,
             start: self.stall + self.capabilities.start_time,
+            guard: self.guard,
+            fault: self.fault.as_ref(),
             interrupted,
         };
         let namespace = namespace(number);
@@ -269,6 +296,7 @@ impl Run {
             let act = stage.act(&statement, &namespace, folder.path(), k)?;
             let over =
                 matches!(act.ended, Ended::Signal(_) | Ended::Hung(_)) || act.attached().is_none();
+            let over = over || act.is_cut();
             acts.push(act);
             if over {
                 break;
@@ -288,16 +316,24 @@ impl Run {
         number: usize,
         result: &mut CaseResult,
     ) -> Result<(), TrialError> {
-        if matches!(self.subject, Subject::Command(_)) {
+        let not_applicable = |result: &mut CaseResult, why: &str| {
             result.verdict = Verdict::NotApplicable;
-            result.reason = Some("it judges an implementation of the interface".to_owned());
-            return Ok(());
+            result.reason = Some(why.to_owned());
+            Ok(())
+        };
+        if matches!(self.subject, Subject::Command(_)) {
+            return not_applicable(result, "it judges an implementation of the interface");
         }
+        let alone = self.implementation.as_ref().is_some_and(|it| it.is_foreign);
+        if alone && needs_server(cell) {
+            return not_applicable(result, NEEDS_SERVER);
+        }
+        let tested = self.implementation.as_ref().map_or(&self.drop_in, |it| &it.path);
         let folder = tempfile::tempdir()?;
         let seen = probe::run(
             &self.vdisim,
-            &self.drop_in,
-            &result.id,
+            tested,
+            (&result.id, alone),
             &namespace(number),
             folder.path(),
             self.stall,
@@ -359,6 +395,9 @@ fn fail(result: &mut CaseResult, verdict: Verdict, expected: String, seen: Strin
 
 /// The verdict over a client's statements.
 fn verdict(acts: &[Act], trial: &ClientTrial, result: &mut CaseResult) {
+    if let Some(Finding { expected, seen }) = acts.iter().find_map(caught) {
+        return fail(result, Verdict::Fail, expected, seen);
+    }
     let expected = "the client serves the statement and ends".to_owned();
     match acts.last().map(|act| &act.ended) {
         Some(Ended::Hung(why)) => fail(result, Verdict::Hang, expected, why.clone()),

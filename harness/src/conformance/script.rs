@@ -169,6 +169,10 @@ pub(crate) struct Order {
     pub(crate) seed: u64,
     /// Milliseconds that the client has to create its set.
     pub(crate) wait: u64,
+    /// Whether buffers stand behind pages.
+    pub(crate) guard: bool,
+    /// A fault plan: where it stands, and its text.
+    pub(crate) fault: Option<(String, String)>,
     /// Where the record goes.
     pub(crate) record: PathBuf,
 }

@@ -14,7 +14,7 @@ use vdi_device::{Environment, Namespace};
 use vdi_region::{list_objects, remove_leftover};
 
 use super::observation::{Act, Ended, read_record, read_trace};
-use super::record::What;
+use super::record::{Entry, What};
 use super::script::{Order, Script, Step};
 use super::subject::{Brief, Subject};
 use crate::launch::Launch;
@@ -43,6 +43,10 @@ pub(crate) struct Stage<'r> {
     pub(crate) stall: Duration,
     /// How long the client may take to create its set.
     pub(crate) start: Duration,
+    /// Whether buffers stand behind pages.
+    pub(crate) guard: bool,
+    /// What goes wrong: where the plan stands, and its YAML.
+    pub(crate) fault: Option<&'r (String, String)>,
     /// Set when the run is to end.
     pub(crate) interrupted: &'r AtomicBool,
 }
@@ -86,6 +90,8 @@ impl Stage<'_> {
             devices: statement.brief.devices.clone(),
             seed: self.seed,
             wait: self.start.as_millis() as u64,
+            guard: self.guard,
+            fault: self.fault.cloned(),
             record: record.clone(),
         };
         let order_file = path("order");
@@ -113,7 +119,8 @@ impl Stage<'_> {
         if let Some(why) = failed {
             return Err(TrialError::Bug(why));
         }
-        let died = statement.script.steps.contains(&Step::Die);
+        let killed = |entry: &Entry| matches!(entry.what, What::Fault { cuts: true, .. });
+        let died = statement.script.steps.contains(&Step::Die) || entries.iter().any(killed);
         if let Some(status) = server_ended.filter(|status| !status.success() && !died) {
             let said = tail(&path("server.err"));
             return Err(TrialError::Bug(format!("the server's process: {status}; {said}")));

@@ -109,6 +109,7 @@ fn judgement(check: Check) -> String {
         Check::Returned => "every byte comes back",
         Check::NothingBehindEnd => "nothing comes behind the end",
         Check::InBounds => "only the command's bytes are written",
+        Check::HandsOff => "no buffer is touched after its command was completed",
         Check::SaidEnd => "the last Read tells the end",
         Check::FlushBehindWrites => "no Flush is answered before an earlier Write",
         Check::Refused => "something is refused",

@@ -1,7 +1,7 @@
 //! The server half of a recorded run once more: the same statement, sizes and order of commands.
 
 use fake_sqlserver::transfer::{
-    Action, Ask, At, DigestSink, Fault, SeededBytes, SeededSource, SetName, Sink, SinkError,
+    Action, Ask, At, DigestSink, Fault, Nth, SeededBytes, SeededSource, SetName, Sink, SinkError,
     Source, SourceError, Statement, Step,
 };
 use serde_json::Value;
@@ -234,7 +234,8 @@ fn sent(details: &Value) -> Option<(usize, SentCommand)> {
 /// A fault at a command; those of a stage are not recorded with their place.
 fn fault(details: &Value) -> Option<Fault> {
     let device = u32::try_from(details["device"].as_u64()?).ok()?;
-    let at = At { device: Some(device), nth: details["n"].as_u64(), ..At::default() };
+    let at =
+        At { device: Some(device), nth: details["n"].as_u64().map(Nth::from), ..At::default() };
     let action = match details["action"].as_str()?.split_once(' ') {
         None => serde_json::from_value(details["action"].clone()).ok()?,
         Some((name, time)) => {

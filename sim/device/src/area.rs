@@ -5,12 +5,14 @@
 //!                   ^first          ^first + stride
 //! ```
 //! `first` and `stride` are multiples of the alignment, so every data start is aligned wherever the
-//! segment is mapped; the zone lies directly before it and is mapped with it in every process.
+//! segment is mapped; the zone lies directly before it and is mapped with it in every process. A
+//! [`Fence`] stands between pad and prefix.
 
 use std::sync::atomic::Ordering;
 
 use crate::{
     error::{Error, Reason},
+    fence::{Fence, Margins},
     handle::SLOTS_MAX,
     layout::{AREAS_MAX, AreaWords, Control, SEGMENTS_MAX, load_u64, store_u64},
 };
@@ -36,12 +38,24 @@ pub(crate) struct Area {
     pub(crate) alignment: u32,
 }
 
+/// The canaries around one buffer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Canaries {
+    pub(crate) prefix: u32,
+    pub(crate) before: usize,
+    pub(crate) behind: usize,
+    pub(crate) size: u32,
+}
+
 /// Lays `requests` out in one segment; returns the areas and the segment's length in bytes.
 pub(crate) fn lay_out(
     requests: &[AreaRequest],
     segment: u32,
     prefix: u32,
+    (fence, page): (Fence, u64),
 ) -> Result<(Vec<Area>, u64), Error> {
+    let prefix = u64::from(prefix);
+    let gap = fence.gap(page);
     let mut end = 0u64;
     let mut areas = Vec::with_capacity(requests.len());
     for request in requests {
@@ -49,13 +63,20 @@ pub(crate) fn lay_out(
             return Err(too_many(request.count, SLOTS_MAX, "buffers in one area"));
         }
         let alignment = u64::from(request.alignment.max(1));
-        let stride = (u64::from(prefix) + u64::from(request.size)).next_multiple_of(alignment);
+        let size = u64::from(request.size);
+        let margins = fence.margins(size, prefix, alignment, page);
+        let (front, behind) = (margins.before + prefix, margins.behind);
+        let grain = fence.grain(alignment, page);
+        let stride = (front + size + behind + 2 * gap).next_multiple_of(grain);
         let stride = u32::try_from(stride)
             .map_err(|_| too_many(request.size, u32::MAX, "bytes between two buffers"))?;
-        let first = (end + u64::from(prefix)).next_multiple_of(alignment);
+        // Where in its page the data begins, so that its end lies at a page's.
+        let begin = if gap > 0 { front % page } else { 0 };
+        let first = (end + gap + front - begin).next_multiple_of(grain) + begin;
         let slots = request.count;
         if slots > 0 {
-            end = first + u64::from(stride) * u64::from(slots - 1) + u64::from(request.size);
+            let last = first + u64::from(stride) * u64::from(slots - 1);
+            end = last + size + behind + gap;
         }
         let AreaRequest { size, alignment, .. } = *request;
         areas.push(Area { segment, first, stride, slots, size, alignment });
@@ -74,6 +95,14 @@ impl Area {
             0 => 0,
             slots => u64::from(self.stride) * u64::from(slots - 1) + u64::from(self.size),
         }
+    }
+
+    /// Where canaries stand around each buffer: in front of its prefix zone, which is `prefix` bytes
+    /// before the data, and behind the data.
+    pub(crate) fn canaries(&self, fence: Fence, prefix: u32, page: u64) -> Canaries {
+        let (size, alignment) = (u64::from(self.size), u64::from(self.alignment));
+        let Margins { before, behind } = fence.margins(size, u64::from(prefix), alignment, page);
+        Canaries { prefix, before: before as usize, behind: behind as usize, size: self.size }
     }
 
     pub(crate) fn store(&self, words: &AreaWords) {
@@ -130,7 +159,7 @@ mod tests {
         /// area that reaches beyond its segment.
         #[test]
         fn buffers_are_aligned_and_apart(requests in prop::collection::vec(request(), 1..6), prefix in 0u32..=65536) {
-            let (areas, len) = lay_out(&requests, 3, prefix).unwrap();
+            let (areas, len) = lay_out(&requests, 3, prefix, (Fence::None, 4096)).unwrap();
             let mut end = 0u64;
             for (area, request) in areas.iter().zip(&requests) {
                 prop_assert_eq!((area.segment, area.slots, area.size), (3, request.count, request.size));
@@ -143,6 +172,38 @@ mod tests {
                 prop_assert_eq!(area.first + area.span(), end);
             }
             prop_assert_eq!(end, len);
+        }
+
+        /// Catches: a buffer that does not end at its page, a page that two buffers or a buffer and
+        /// the gap share, a segment without a page at its ends, canaries that are somebody's bytes.
+        #[test]
+        fn fences_stand_around_every_buffer(
+            requests in prop::collection::vec(request(), 1..6), prefix in 0u32..=65536, pages: bool,
+        ) {
+            const PAGE: u64 = 4096;
+            let fence = if pages { Fence::Pages } else { Fence::Canaries };
+            let (areas, len) = lay_out(&requests, 0, prefix, (fence, PAGE)).unwrap();
+            let mut end = 0u64;
+            for (area, request) in areas.iter().zip(&requests) {
+                let (size, alignment) = (u64::from(request.size), u64::from(request.alignment));
+                let margins = fence.margins(size, u64::from(prefix), alignment, PAGE);
+                for slot in 0..u64::from(area.slots) {
+                    let data = area.first + slot * u64::from(area.stride);
+                    prop_assert_eq!(data % alignment, 0);
+                    let begin = data - u64::from(prefix) - margins.before;
+                    let behind = data + size + margins.behind;
+                    if pages {
+                        prop_assert_eq!((begin % PAGE, behind % PAGE), (0, 0));
+                        prop_assert!(begin >= end + PAGE);
+                        prop_assert!(margins.behind < PAGE.min(alignment) && margins.before < PAGE);
+                    } else {
+                        prop_assert!(begin >= end);
+                        prop_assert!(margins.before >= 64 && margins.behind >= 64);
+                    }
+                    end = behind;
+                }
+            }
+            prop_assert_eq!(len, end + if pages { PAGE } else { 0 });
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::signal::{Board, Doorbell, LANES_MAX, Slot};
 /// "VDIS" "IM01", little endian.
 pub(crate) const MAGIC: [u32; 2] = [0x5349_4456, 0x3130_4d49];
 /// Changes with every change of this file's structures.
-pub(crate) const LAYOUT_VERSION: u32 = 1;
+pub(crate) const LAYOUT_VERSION: u32 = 2;
 /// Slots of a ring, and the most commands of one device that may be unanswered.
 pub(crate) const RING_LEN: usize = 64;
 /// Shared-memory objects that hold buffers, at most.
@@ -35,6 +35,9 @@ pub(crate) const AREAS_MAX: usize = 128;
 pub(crate) const SET_NAME_MAX: usize = 64 * 1024;
 /// Longest name of a device other than the first, in bytes.
 pub(crate) const DEVICE_NAME_MAX: usize = 1024;
+
+/// Words of a [`crate::BufferFault`].
+pub(crate) const FAULT_WORDS: usize = 12;
 
 /// A process as three numbers, stored as words.
 #[repr(C)]
@@ -194,6 +197,12 @@ pub(crate) struct Control {
     pub(crate) server_closed: AtomicU32,
     pub(crate) segment_count: AtomicU32,
     pub(crate) area_count: AtomicU32,
+    /// A [`crate::Fence`]; written before the first area.
+    pub(crate) fence: AtomicU32,
+    /// A [`crate::Sabotage`] that the client half has to suffer, 0 for none.
+    pub(crate) sabotage: AtomicU32,
+    /// What a client did to a buffer that it must not: see [`crate::BufferFault`].
+    pub(crate) buffer_fault: [AtomicU32; FAULT_WORDS],
     /// Processes of this set that spin for long, at the moment.
     pub(crate) spinners: Spinners,
     /// Rings at every change of phase, of the names, of the areas.

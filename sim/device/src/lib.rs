@@ -14,9 +14,11 @@
 
 mod abort;
 mod area;
+mod buffer_fault;
 mod client;
 mod environment;
 mod error;
+mod fence;
 mod handle;
 mod layout;
 mod leftovers;
@@ -24,6 +26,7 @@ mod lock;
 mod names;
 mod naming;
 mod phase;
+mod sabotage;
 mod segment;
 mod server;
 pub mod signal;
@@ -31,11 +34,14 @@ mod waiting;
 mod wire;
 
 pub use abort::{AbortCause, AbortKind};
+pub use buffer_fault::{BufferFault, BufferHolder};
 pub use client::{ClientCommand, ClientDevice, ClientSet, Event, MappedBuffer, Observer};
 pub use environment::Environment;
 pub use error::{Error, Reason, Timeout};
+pub use fence::Fence;
 pub use leftovers::{Cleaned, Leftover, SetInfo, clean, leftovers, live_sets};
 pub use naming::{Namespace, encode_name};
+pub use sabotage::Sabotage;
 pub use server::{Buffer, Completed, CompletionRoutine, Driver, Request, ServerDevice, ServerSet};
 
 /// Commands of one device that can be open at once.

@@ -11,6 +11,7 @@
 //! | find and remove what a killed process left | [`list_objects`], [`remove_leftover`] |
 //! | wait for somebody else's object | [`wait_for_object`] |
 //! | survive a peer that shrinks an object | [`install_truncation_guard`] |
+//! | take access to bytes away, see who touches them | [`Region::set_access`], [`install_access_witness`] |
 //! | know the room that is left | [`memory_limits`], [`usable_cpus`] |
 //! | notice a fork | [`process_token`] |
 //!
@@ -36,6 +37,7 @@
 //! Two threads of one process that copy in and out of the same bytes at the same time are treated
 //! like two processes: what comes out may be torn, and whoever reads it has to bear that.
 
+mod access;
 mod arrival;
 mod backend;
 mod error;
@@ -62,6 +64,7 @@ use posix as native;
 #[cfg(windows)]
 use windows as native;
 
+pub use access::{AccessFault, install_access_witness, page_size};
 pub use arrival::wait_for_object;
 pub use backend::Backend;
 pub use error::RegionError;

@@ -302,8 +302,19 @@ static bool answer(ClientVirtualDevice &device, VDC_Command *command, Medium &me
         return true;
     if (breaks("changes-command"))
         command->size = 0;
+    if (breaks("touches-before") && command->buffer)
+        command->buffer[-MISTAKE.first - 1] = 0;
+    uint8_t *buffer = command->buffer;
     bool flush = command->commandCode == VDC_Flush;
     status = device.CompleteCommand(command, answer.code, answer.bytes, answer.position);
+    if ((breaks("touches-late") || breaks("reads-late")) && buffer) {
+        // Late enough for the server to have had the buffer.
+        usleep(10000);
+        volatile uint8_t *late = buffer;
+        uint8_t byte = *late;
+        if (breaks("touches-late"))
+            *late = static_cast<uint8_t>(~byte);
+    }
     if (breaks("completes-twice") && flush)
         device.CompleteCommand(command, answer.code, answer.bytes, answer.position);
     if (breaks("flush-is-end") && flush)
@@ -374,6 +385,9 @@ int main(int argc, char **argv)
     config.deviceCount = names.size();
     config.features = mode == "tape" ? VDF_LikeTape : mode == "disk" ? VDF_LikeDisk : VDF_LikePipe;
     config.features |= wants_snapshots() ? VDF_SnapshotPrepare : VDF_RequestComplete;
+
+    if (breaks("touches-before"))
+        config.prefixZoneSize = static_cast<uint32_t>(MISTAKE.first);
 
     ClientVirtualDeviceSet set;
     VDConfig asked = config;

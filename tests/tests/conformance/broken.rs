@@ -100,7 +100,10 @@ const BROKEN: &[Broken] = &[
     broken("answer=13:50", &["snapshot/Snapshot"], &["snapshot/*"]),
     broken("answer=14:50", &["snapshot/MountSnapshot"], &[]),
     // Not of must-level cases, but of mistakes that real clients make.
-    broken("touches-behind", &["Write/in-bounds", "Read/in-bounds"], EVERYTHING),
+    broken("touches-behind", &["Write/in-bounds", "Read/in-bounds", "buffers/past-the-end"], EVERYTHING),
+    broken("touches-before=0", &["buffers/before-the-zone"], EVERYTHING),
+    broken("touches-before=512", &["buffers/before-the-zone"], EVERYTHING),
+    broken("touches-late", &["buffers/hands-off"], EVERYTHING),
     broken("changes-command", &["CompleteCommand/read-only-command"], &[]),
     broken("asks-on", &["GetCommand/not-after-close"], &[]),
     broken("never-syncs", &["Flush/synchronises"], &[]),

@@ -4,6 +4,9 @@
 
 mod broken;
 mod catalogue;
+mod faults;
+mod guard;
+mod implementation;
 mod input;
 mod subject;
 mod verdicts;

@@ -1,5 +1,6 @@
 //! The catalogue: every rule, with how it is tried.
 
+mod buffers;
 mod commands;
 mod devices;
 mod ending;
@@ -9,9 +10,12 @@ mod reads;
 mod round_trips;
 mod scripts;
 mod setup;
+mod version;
 mod writes;
 
 use super::case::Case;
+
+pub use version::{UnknownVersion, pinned};
 
 /// The catalogue's version: it grows with every rule that is added or tightened.
 pub const VERSION: u32 = 1;
@@ -24,6 +28,7 @@ pub fn all() -> Vec<Case> {
         writes::cases(),
         reads::cases(),
         ending::cases(),
+        buffers::cases(),
         devices::cases(),
         modes::cases(),
         interface::cases(),

@@ -8,8 +8,11 @@ use crate::conformance::record::What;
 use crate::conformance::script::Operation;
 
 impl Player<'_> {
-    pub(super) fn completed(&mut self, completed: Completed) -> Played {
+    pub(super) fn completed(&mut self, mut completed: Completed) -> Played {
         let n = completed.context;
+        if let Some(code) = self.overruled.remove(&n) {
+            completed.completion = code;
+        }
         let Some(pending) = self.pending.remove(&n) else { return Ok(()) };
         let (k, code) = (pending.device, completed.code);
         let completion = completed.completion;
@@ -36,10 +39,12 @@ impl Player<'_> {
         }
         if let (Some(at), Some(buffer)) = (pending.at, &completed.buffer) {
             self.look_for_tramples(k as u32, n, completed.size, buffer);
+            self.look_around(k as u32, n, buffer);
             if code == CommandCode::READ {
                 self.reads.push(Read { device: k, at, completed });
                 return Ok(());
             }
+            buffer.blank();
         }
         let counted = code != CommandCode::WRITE || completed.claimed == u64::from(completed.size);
         if pending.tolerated || (completion.is_success() && counted) {
@@ -67,6 +72,9 @@ impl Player<'_> {
             return Err(self.stop(format!("VDC_Read of {size} bytes was answered with {claimed}")));
         }
         if self.order.script.operation == Operation::Backup {
+            if let Some(buffer) = &completed.buffer {
+                buffer.blank();
+            }
             return Ok(());
         }
         let at = if self.disk { *sent_at } else { self.lanes[*k].back };
@@ -76,6 +84,9 @@ impl Player<'_> {
         let copied = completed.buffer.as_ref().map(|buffer| buffer.slice().copy_to(0, &mut seen));
         if !matches!(copied, Some(Ok(()))) {
             return Err(self.stop("a buffer is gone"));
+        }
+        if let Some(buffer) = &completed.buffer {
+            buffer.blank();
         }
         let within = (claimed - behind) as usize;
         let mut expected = vec![0; within];

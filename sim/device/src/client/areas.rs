@@ -4,7 +4,7 @@
 //! buffer up needs no lock and cannot meet an unmapped segment: it does not touch one. Close empties
 //! it; a lookup that races with Close is answered as if it had come before or after.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use vdi_protocol::HResult;
 
@@ -27,6 +27,8 @@ pub(crate) struct AreaTable {
     tag: AtomicU32,
     /// One more than the highest mapped area.
     count: AtomicUsize,
+    /// Whether access to the buffers is given and taken.
+    guarded: AtomicBool,
     entries: [Entry; AREAS_MAX],
 }
 
@@ -54,6 +56,7 @@ impl AreaTable {
         AreaTable {
             tag: AtomicU32::new(0),
             count: AtomicUsize::new(0),
+            guarded: AtomicBool::new(false),
             entries: std::array::from_fn(|_| Entry::default()),
         }
     }
@@ -64,6 +67,7 @@ impl AreaTable {
 
     pub(crate) fn clear(&self) {
         self.tag.store(0, Ordering::SeqCst);
+        self.guarded.store(false, Ordering::Relaxed);
         let count = self.count.swap(0, Ordering::SeqCst);
         for entry in &self.entries[..count.min(AREAS_MAX)] {
             entry.base.store(0, Ordering::SeqCst);
@@ -79,6 +83,16 @@ impl AreaTable {
         entry.size.store(area.size, Ordering::Relaxed);
         entry.base.store(base.expose_provenance(), Ordering::Release);
         self.count.fetch_max(index + 1, Ordering::Release);
+    }
+
+    /// From now on access is given and taken.
+    pub(crate) fn set_guarded(&self) {
+        self.guarded.store(true, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guarded.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_mapped(&self, index: usize) -> bool {

@@ -168,6 +168,10 @@ impl ClientDevice {
         let command = slot.take().ok_or(HResult::VD_E_INVALID)?;
         queue.open_count -= 1;
         let lane = device.lane_of(session);
+        if session.guard.is_on() && command.handle != 0 {
+            // Before the server hears of it, which may give the buffer to another thread at once.
+            session.guard.take(command.handle);
+        }
         queue.push(lane, &command, code, bytes, position);
         if code.is_success() {
             queue.io_error &= command.code != CommandCode::CLEAR_ERROR;
@@ -246,6 +250,9 @@ impl Opened {
             _ => return Err(self.corrupt(session)),
         }
         queue.open_count += 1;
+        if session.guard.is_on() && command.handle != 0 {
+            session.guard.give(self.lane as u32, &command);
+        }
         let CommandMessage { id, code, size, position, .. } = command;
         Ok(ClientCommand { id, code, size, position, buffer })
     }

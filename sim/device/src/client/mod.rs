@@ -2,6 +2,7 @@
 
 mod areas;
 mod device;
+mod guard;
 mod observer;
 mod session;
 mod set;

@@ -26,6 +26,9 @@ pub enum Event<'a> {
         /// Why.
         error: &'a Error,
     },
+    /// The buffers stand behind a [`Fence`](crate::Fence) of pages: whoever touches what is not the
+    /// client's ends the process, and [`ClientSet::witness`](crate::ClientSet::witness) knows why.
+    Guarded,
     /// A command was completed for the client, because its device is in the I/O error state.
     CompletedForClient {
         /// The device, from 0.

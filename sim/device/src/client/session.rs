@@ -15,13 +15,16 @@ use crate::{
     area::Area,
     client::{
         areas::AreaTable,
+        guard::Guard,
         observer::{Event, Observer},
     },
     error::{Error, Reason, Timeout},
+    fence::Fence,
     layout::{AREAS_MAX, SEGMENTS_MAX},
     lock::lock,
     naming,
     phase::Phase,
+    sabotage::Sabotage,
     segment::ControlSegment,
     signal::Doorbell,
     waiting::{Patience, Waited, Watchful},
@@ -44,6 +47,7 @@ pub(crate) struct Session {
     pub(crate) areas: Arc<AreaTable>,
     closed: AtomicBool,
     regions: Mutex<Vec<Option<Arc<Region>>>>,
+    pub(crate) guard: Guard,
     watch: Mutex<Option<DeathWatch>>,
     observer: Option<Arc<dyn Observer>>,
     /// Threads inside a wait of this session.
@@ -67,6 +71,7 @@ impl Session {
             areas,
             closed: AtomicBool::new(false),
             regions: Mutex::default(),
+            guard: Guard::default(),
             watch: Mutex::default(),
             observer,
             waiting: AtomicU32::new(0),
@@ -193,7 +198,8 @@ impl Session {
         if self.areas.is_mapped(index) || self.is_closed() {
             return Ok(());
         }
-        let Some((area, len)) = Area::load(self.segment.control(), index) else {
+        let control = self.segment.control();
+        let Some((area, len)) = Area::load(control, index) else {
             return Err(Reason::Damaged("a buffer area does not lie within its segment").into());
         };
         let segment = area.segment as usize;
@@ -210,10 +216,26 @@ impl Session {
             }
         }
         if let Some(region) = &regions[segment] {
+            if Fence::from_word(control.fence.load(Ordering::Acquire)) == Fence::Pages {
+                self.guard_area(index, &area, region);
+            }
             let first = region.slice(area.first as usize, area.span() as usize)?;
             self.areas.insert(index, &area, first.as_mut_ptr());
         }
         Ok(())
+    }
+
+    /// Takes access to an area's buffers away; a client that cannot do so is no worse off.
+    fn guard_area(&self, index: usize, area: &Area, region: &Arc<Region>) {
+        let before = (0..index).filter_map(|k| Area::load(self.segment.control(), k));
+        let numbers = before.fold(0u32, |sum, (area, _)| sum.saturating_add(area.slots));
+        let prefix = self.segment.identity().client_config.prefix_zone_size;
+        self.areas.set_guarded();
+        match self.guard.enter(index, area, region, (prefix, numbers)) {
+            Ok(true) => self.event(&Event::Guarded),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the buffers stay accessible"),
+        }
     }
 
     /// The region and offset of the buffer in `slot` of area `index`, which is mapped.
@@ -227,6 +249,10 @@ impl Session {
     fn open_segment(&self, index: usize, len: u64) -> Result<Region, Error> {
         let control = self.segment.region();
         let name = naming::segment_name(control.name(), index, self.segment.identity().generation)?;
+        let sabotage = self.segment.control().sabotage.load(Ordering::Acquire);
+        if let Some(sabotage) = Sabotage::from_word(sabotage) {
+            return Err(sabotage.error(name.to_string(), len).into());
+        }
         let region = Region::open(control.backend(), &name)?;
         if (region.len() as u64) < len {
             return Err(RegionError::Truncated { object: name.to_string() }.into());

@@ -7,10 +7,11 @@ use std::sync::{
 };
 
 use vdi_protocol::{HResult, VdConfig, validate_client_config};
-use vdi_region::{Region, RegionError, SharedSlice, process_token};
+use vdi_region::{AccessFault, Region, RegionError, SharedSlice, process_token};
 
 use crate::{
     abort::{AbortCause, AbortKind},
+    buffer_fault::BufferFault,
     client::{
         areas::{AreaTable, Miss},
         device::{ClientDevice, Opened},
@@ -317,10 +318,27 @@ impl ClientSet {
         if self.token.load(Ordering::Relaxed) != process_token() {
             return Err(HResult::VD_E_PROTOCOL);
         }
-        match self.areas.find(handle) {
-            Ok(found) => Ok(found.address),
-            Err(miss) => self.map_late(handle, miss),
+        let address = match self.areas.find(handle) {
+            Ok(found) => found.address,
+            Err(miss) => self.map_late(handle, miss)?,
+        };
+        if self.areas.is_guarded() {
+            let session = self.session("MapBufferHandle").map_err(|e| e.status())?;
+            session.guard.map(handle);
         }
+        Ok(address)
+    }
+
+    /// What an access that the processor refused means, if it was one to a buffer of this set behind
+    /// a [`Fence`](crate::Fence) of pages; the server can read it as
+    /// [`ServerSet::buffer_fault`](crate::ServerSet::buffer_fault). It may be called in a signal
+    /// handler: it neither allocates nor waits.
+    pub fn witness(&self, fault: &AccessFault) -> Option<BufferFault> {
+        let open = self.open.try_lock().ok()?;
+        let session = &open.as_ref()?.session;
+        let fault = session.guard.witness(fault)?;
+        fault.store(&session.segment.control().buffer_fault);
+        Some(fault)
     }
 
     /// The buffer behind `handle` as checked copies in and out, for a client written in Rust.

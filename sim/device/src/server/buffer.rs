@@ -11,8 +11,9 @@ use std::{
 use vdi_region::{Region, SharedSlice};
 
 use crate::{
-    area::Area,
+    area::{Area, Canaries},
     error::{Error, Reason},
+    fence::CANARY,
     handle::Handle,
     layout::SEGMENTS_MAX,
     lock::lock,
@@ -31,6 +32,7 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct PoolArea {
     area: Area,
+    canaries: Canaries,
     free: Vec<u32>,
 }
 
@@ -44,14 +46,20 @@ impl Pool {
     }
 
     /// Adds a mapped segment and its areas.
-    pub(crate) fn add(&self, segment: usize, region: Region, areas: &[Area]) {
+    pub(crate) fn add(
+        &self,
+        segment: usize,
+        region: Region,
+        areas: impl Iterator<Item = (Area, Canaries)>,
+    ) {
         if self.segments[segment].set(region).is_ok() {
-            lock(&self.areas).extend(
-                // Popped from the end: low slots first, which are warm in the cache again and again.
-                areas
-                    .iter()
-                    .map(|area| PoolArea { area: *area, free: (0..area.slots).rev().collect() }),
-            );
+            // Popped from the end: low slots first, which are warm in the cache again and again.
+            let free = |area: &Area| (0..area.slots).rev().collect();
+            lock(&self.areas).extend(areas.map(|(area, canaries)| PoolArea {
+                area,
+                canaries,
+                free: free(&area),
+            }));
         }
     }
 
@@ -77,7 +85,8 @@ impl Pool {
         let slot = area.free.pop()?;
         let offset = area.area.first + u64::from(slot) * u64::from(area.area.stride);
         let segment = area.area.segment as usize;
-        Some(Slot { area: index as u32, slot, segment, offset: offset as usize })
+        let canaries = area.canaries;
+        Some(Slot { area: index as u32, slot, segment, offset: offset as usize, canaries })
     }
 
     /// Whether such buffers exist, free or not.
@@ -131,6 +140,7 @@ pub(crate) struct Slot {
     slot: u32,
     segment: usize,
     offset: usize,
+    canaries: Canaries,
 }
 
 /// A buffer of the set's pool; dropping it is FreeBuffer.
@@ -160,6 +170,41 @@ impl Buffer {
             .get()
             .and_then(|region| region.slice(self.at.offset, self.len).ok())
             .expect("a buffer lies within its segment, which stays mapped while the set is in use")
+    }
+
+    /// Whether the bytes around the buffer are as its [`Fence`](crate::Fence) left them: the byte
+    /// nearest to the data, or its prefix zone, that is not, seen from the start of the data. What was
+    /// found is repaired. A client must not hold the buffer.
+    pub fn trampled(&self) -> Option<i64> {
+        let Canaries { prefix, before, behind, size } = self.at.canaries;
+        let begin = self.at.offset.checked_sub(prefix as usize + before)?;
+        let mut found = None;
+        for (at, len) in [(begin, before), (self.at.offset + size as usize, behind)] {
+            let place = self.inner.pool.segments[self.at.segment].get()?.slice(at, len).ok()?;
+            let mut bytes = vec![0; len];
+            place.copy_to(0, &mut bytes).ok()?;
+            let damaged = |byte: &u8| *byte != CANARY;
+            let index = match at == begin {
+                true => bytes.iter().rposition(damaged),
+                false => bytes.iter().position(damaged),
+            };
+            if let Some(index) = index {
+                place.fill(CANARY);
+                found = found.or(Some((at + index) as i64 - self.at.offset as i64));
+            }
+        }
+        found
+    }
+
+    /// Whether all of the data are canaries, as [`blank`](Self::blank) left them.
+    pub fn is_blank(&self) -> bool {
+        let mut bytes = vec![0; self.len];
+        self.slice().copy_to(0, &mut bytes).is_ok() && bytes.iter().all(|byte| *byte == CANARY)
+    }
+
+    /// Makes all of the data canaries.
+    pub fn blank(&self) {
+        self.slice().fill(CANARY);
     }
 
     /// The handle under which every process of the set knows it.

@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 
 use vdi_protocol::{ServerConfig, negotiate};
-use vdi_region::{Access, Region};
+use vdi_region::{Access, Region, page_size};
 
 use crate::{
     area::{Area, AreaRequest, lay_out},
     error::{Error, Reason},
+    fence::{CANARY, Fence},
     layout::{AREAS_MAX, SEGMENTS_MAX, store_u64},
     lock::lock,
     naming,
@@ -19,6 +20,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Configuration {
     chosen: Option<ServerConfig>,
+    fence: Fence,
     requests: Vec<AreaRequest>,
     segments: usize,
     areas: usize,
@@ -33,6 +35,14 @@ impl Inner {
         if !Phase::advance(phase, Phase::Connected, Phase::Configuring) {
             return Err(self.aborted());
         }
+        Ok(())
+    }
+
+    /// See [`ServerSet::fence_buffers`](crate::ServerSet::fence_buffers).
+    pub(crate) fn fence_buffers(&self, fence: Fence) -> Result<(), Error> {
+        self.check_state("fence_buffers", &[Phase::Connected, Phase::Configuring])?;
+        lock(&self.configuration).fence = fence;
+        self.segment.control().fence.store(fence as u32, Ordering::Release);
         Ok(())
     }
 
@@ -103,7 +113,9 @@ impl Inner {
             return Err(Reason::TooMany { count, max: AREAS_MAX as u32, what: "areas" }.into());
         }
         let prefix = self.segment.identity().client_config.prefix_zone_size;
-        let (areas, len) = lay_out(requests, segment as u32, prefix)?;
+        let fence = configuration.fence;
+        let page = page_size() as u64;
+        let (areas, len) = lay_out(requests, segment as u32, prefix, (fence, page))?;
         let region = self.create_segment(segment, len)?;
         let strictest = requests.iter().map(|r| r.alignment).max().unwrap_or(1);
         if region.base_alignment() < strictest as usize {
@@ -111,8 +123,12 @@ impl Inner {
             let possible = region.base_alignment();
             return Err(Reason::Alignment { alignment: strictest, possible }.into());
         }
+        if fence != Fence::None {
+            region.slice(0, region.len())?.fill(CANARY);
+        }
         self.publish(segment, first_area, &areas, len);
-        self.pool.add(segment, region, &areas);
+        let fenced = areas.iter().map(|area| (*area, area.canaries(fence, prefix, page)));
+        self.pool.add(segment, region, fenced);
         configuration.segments += 1;
         configuration.areas += areas.len();
         Ok(len)

@@ -11,13 +11,16 @@ use vdi_region::{Lease, LeaseRole, ObjectName, ProcessIdentity, wait_for_object}
 
 use crate::{
     abort::{AbortCause, AbortKind},
+    buffer_fault::BufferFault,
     environment::Environment,
     error::{Error, Reason, Timeout},
+    fence::Fence,
     layout::Control,
     lock::lock,
     names::DeviceNames,
     naming,
     phase::Phase,
+    sabotage::Sabotage,
     segment::{ControlSegment, no_such_set},
     server::{
         buffer::Buffer,
@@ -151,6 +154,25 @@ impl ServerSet {
     /// Source: VDI specification, BeginConfiguration; argument order as in the header.
     pub fn begin_configuration(&self, config: &ServerConfig) -> Result<(), Error> {
         self.inner.begin_configuration(config)
+    }
+
+    /// What stands around the set's buffers; before the configuration ends. It is for finding clients
+    /// that touch what is not theirs, and takes memory and time.
+    ///
+    /// # Errors
+    /// `VD_E_PROTOCOL`.
+    pub fn fence_buffers(&self, fence: Fence) -> Result<(), Error> {
+        self.inner.fence_buffers(fence)
+    }
+
+    /// Has the client half fail to open the buffer segments from now on, for a client under test.
+    pub fn sabotage_client(&self, sabotage: Sabotage) {
+        self.inner.segment.control().sabotage.store(sabotage as u32, Ordering::Release);
+    }
+
+    /// What a client was caught at, behind a [`Fence`] of pages.
+    pub fn buffer_fault(&self) -> Option<BufferFault> {
+        BufferFault::load(&self.inner.segment.control().buffer_fault)
     }
 
     /// Asks for `count` buffers of `size` bytes without prefix zone. During configuration requests are

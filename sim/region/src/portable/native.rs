@@ -3,6 +3,28 @@
 // Such a platform's own backend is the portable one.
 pub(crate) use super::{folder, object};
 
+pub(crate) mod access {
+    //! Access stays as it is: nothing is taken away, so nothing is witnessed.
+
+    use crate::AccessFault;
+
+    /// What would take access away, for error texts.
+    pub(crate) const CALL: &str = "taking access away";
+
+    /// No page of any platform is larger.
+    pub(crate) fn page_size() -> usize {
+        64 << 10
+    }
+
+    /// See [`crate::Region::set_access`]: ENOSYS of most systems.
+    pub(crate) fn set(_place: *mut u8, _len: usize, _accessible: bool) -> Result<(), i32> {
+        Err(78)
+    }
+
+    /// See [`crate::install_access_witness`].
+    pub(crate) fn install(_witness: fn(&AccessFault)) {}
+}
+
 pub(crate) mod fork {
     //! The process number tells parent and child apart.
 

@@ -158,8 +158,17 @@ fn find(address: usize) -> Option<(&'static Slot, usize)> {
 fn chain(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let previous = PREVIOUS.load(Ordering::Acquire);
     // SAFETY: set before the handler was installed and never freed.
-    let previous = unsafe { &*previous };
-    // SAFETY: as in `on_sigbus`.
+    chain_to(unsafe { &*previous }, signal, info, context);
+}
+
+/// Does what this action would have done; the other arguments are those of a handler that runs.
+pub(super) fn chain_to(
+    previous: &libc::sigaction,
+    signal: i32,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: the kernel hands a valid siginfo to a SA_SIGINFO handler.
     let sent_by_a_process = unsafe { (*info).si_code } <= 0;
     match previous.sa_sigaction {
         // The kernel does not let a fault be ignored.

@@ -1,5 +1,6 @@
 //! Linux: the `posix` backend (`object`, `folder`) and what the platform offers besides.
 
+pub(crate) mod access;
 pub(crate) mod death;
 pub(crate) mod folder;
 pub(crate) mod fork;

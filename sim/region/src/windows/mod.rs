@@ -4,6 +4,7 @@
 //! that name away. So a name of ours is a section of its own, one page with the number of the object
 //! it stands for (`entry`), and everything that belongs to an object is called by that number.
 
+pub(crate) mod access;
 mod accounts;
 pub(crate) mod death;
 mod entry;

@@ -49,6 +49,33 @@ fn opening_fills_no_holes() {
     assert_eq!(std::fs::metadata(path(&name)).unwrap().blocks(), 0);
 }
 
+/// Catches: access that stays, goes for the neighbours as well, or comes back without the bytes.
+#[test]
+fn access_is_taken_by_page_and_given_back() {
+    let names = Names::new(POSIX);
+    let region = names.create("a");
+    let page = vdi_region::page_size();
+    region.slice(0, 3 * page).unwrap().fill(7);
+    region.set_access(page, page, false).unwrap();
+    let file = tempfile::tempfile().unwrap();
+    // The kernel tells what the processor would answer with a signal.
+    let write = |at: usize| region.slice(at, 1).unwrap().write_to(0, 1, &file, Some(0));
+    let refused = write(page).unwrap_err().raw_os_error();
+    assert_eq!(refused, Some(nix::libc::EFAULT));
+    assert_eq!(write(2 * page - 1).unwrap_err().raw_os_error(), refused);
+    assert_eq!((write(page - 1).unwrap(), write(2 * page).unwrap()), (1, 1));
+    region.set_access(page, page, true).unwrap();
+    let mut byte = [0];
+    region.slice(page, 1).unwrap().copy_to(0, &mut byte).unwrap();
+    assert_eq!(byte, [7]);
+    for (offset, len) in [(1, page), (page, 1)] {
+        let error = region.set_access(offset, len, false).unwrap_err();
+        assert!(matches!(error, RegionError::Misaligned { .. }), "{error}");
+    }
+    let beyond = region.set_access(1 << 30, page, false).unwrap_err();
+    assert!(matches!(beyond, RegionError::OutOfBounds { .. }), "{beyond}");
+}
+
 #[test]
 fn bases_are_aligned_for_every_buffer_alignment_of_vdi() {
     let names = Names::new(POSIX);

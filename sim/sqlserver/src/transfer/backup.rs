@@ -63,6 +63,10 @@ impl Writer<'_, '_> {
         let position = self.shape.position(self.at);
         self.lane.send(CommandCode::WRITE, size, position, Some(buffer))?;
         self.at += u64::from(size);
+        if self.lane.takes_flush() {
+            self.settle()?;
+            self.lane.execute(CommandCode::FLUSH, 0, 0)?;
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vdi_device::{AbortCause, AbortKind, Reason};
+use vdi_device::{AbortCause, AbortKind, BufferFault, Reason};
 use vdi_protocol::{CommandCode, CompletionCode, Direction, HResult};
 
 use super::fault::Action;
@@ -151,6 +151,22 @@ pub enum Cause {
         /// Its name.
         object: String,
     },
+    /// The client touched a buffer that was not its own, and a fence caught it at that.
+    #[error("The client {fault} (process {}).", .fault.pid)]
+    BufferFault {
+        /// What it did.
+        fault: BufferFault,
+    },
+    /// The client wrote beside a buffer.
+    #[error(
+        "The client wrote beside the buffer of {command}: the byte at offset {offset} changed."
+    )]
+    Trampled {
+        /// The command that the buffer belonged to.
+        command: PendingCommand,
+        /// The byte, seen from the start of the data.
+        offset: i64,
+    },
     /// The stream to back up could not be had.
     #[error("The data for device {device} '{name}' could not be read: {error}.")]
     Source {
@@ -247,6 +263,11 @@ impl Cause {
             Cause::WrongCount { command, .. } => {
                 command_failure(command, CompletionCode::ERROR_WRITE_FAULT)
             }
+            // SQL Server tells of the buffers, whatever it has sent by then.
+            Cause::Aborted {
+                cause: Some(AbortCause { kind: AbortKind::ClientUnmapped, .. }),
+                ..
+            } => vec![buffers_failure(set, &aborted.os_error().to_string())],
             Cause::Aborted { oldest: Some(command), .. } => command_failure(command, aborted),
             Cause::Cancelled { oldest } => {
                 let log = match oldest {
@@ -255,7 +276,10 @@ impl Cause {
                 };
                 vec![log, Message::new(3204, &[])]
             }
-            Cause::Aborted { oldest: None, .. } | Cause::Shrunk { .. } => {
+            Cause::Aborted { oldest: None, .. }
+            | Cause::Shrunk { .. }
+            | Cause::BufferFault { .. }
+            | Cause::Trampled { .. } => {
                 vec![buffers_failure(set, &aborted.os_error().to_string())]
             }
             Cause::Fault { action: Action::Abort, .. } => {

@@ -3,8 +3,12 @@
 //! ```yaml
 //! - at: {device: 0, command: write, nth: 37}
 //!   do: abort
-//! - at: {stage: written}
+//! - at: {command: write, nth: {between: [1, 40]}}
+//!   do: {complete-as: 112}
+//! - at: {stage: transferred}
 //!   do: {delay: 2s}
+//! - at: {stage: attached}
+//!   do: {drop-in: missing-object}
 //! ```
 
 use std::fmt;
@@ -14,6 +18,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
+use serde_saphyr::Spanned;
+use vdi_device::Sabotage;
 use vdi_protocol::{CommandCode, CompletionCode};
 
 /// One fault: it happens once.
@@ -38,9 +44,56 @@ pub struct At {
     #[serde(default, deserialize_with = "command")]
     pub command: Option<CommandCode>,
     /// Which of those commands of the device, from 1; the first if it is left out.
-    pub nth: Option<u64>,
+    pub nth: Option<Nth>,
     /// The stage, in place of a command.
     pub stage: Option<Stage>,
+}
+
+/// Which of several commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "nth is a number from 1, or {between: [FIRST, LAST], seed: N}")]
+pub enum Nth {
+    /// This one, from 1.
+    Exactly(u64),
+    /// One of these, the same for the same seed.
+    Random(Random),
+}
+
+/// A choice that a seed decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Random {
+    /// The first and the last that may be chosen.
+    pub between: (u64, u64),
+    /// What decides; the plan's seed if it is left out.
+    pub seed: Option<u64>,
+}
+
+impl Nth {
+    /// The number meant, for the `k`-th fault of a plan with this seed.
+    fn resolve(self, seed: u64, k: u64) -> u64 {
+        match self {
+            Nth::Exactly(n) => n,
+            Nth::Random(Random { between: (first, last), seed: own }) => {
+                let choices = last.saturating_sub(first).saturating_add(1);
+                first + scramble(own.unwrap_or(seed) ^ scramble(k)) % choices
+            }
+        }
+    }
+}
+
+impl From<u64> for Nth {
+    fn from(n: u64) -> Nth {
+        Nth::Exactly(n)
+    }
+}
+
+/// The output function of SplitMix64, which spreads neighbours over all numbers.
+fn scramble(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }
 
 /// A stage of a transfer, named after what has just been done.
@@ -82,9 +135,55 @@ pub enum Action {
     /// The server takes the client's answer to the command for this completion code, as if the
     /// client had failed.
     CompleteAs(u32),
+    /// An extra Flush behind the command, a Write, as SQL Server sends them for FILESTREAM data.
+    /// Source: KB3188454.
+    Flush,
+    /// The server asks for more buffers than there is memory for.
+    ExhaustMemory,
+    /// The drop-in fails in this way when it maps the buffers, in GetConfiguration.
+    DropIn(DropInFault),
     /// The server goes on after a while, written like `2s`, `500ms` or `1m 30s`.
     #[serde(deserialize_with = "duration")]
     Delay(Duration),
+}
+
+/// What fails in the client's library. The client meets what it meets with SQL Server's own: the
+/// lines of the library, a GetConfiguration that succeeds, and VD_E_ABORT from OpenDevice.
+/// Source: sql-server-samples, issue 752.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DropInFault {
+    /// The buffers' shared object is not there: error 2.
+    MissingObject,
+    /// The buffers' shared object is another user's: error 13.
+    Permission,
+    /// The buffers were made by another version of the library.
+    VersionMismatch,
+    /// The buffers cannot be mapped for lack of memory: error 12.
+    Memory,
+}
+
+impl DropInFault {
+    /// What the server orders for it.
+    pub fn sabotage(self) -> Sabotage {
+        match self {
+            DropInFault::MissingObject => Sabotage::MissingObject,
+            DropInFault::Permission => Sabotage::Permission,
+            DropInFault::VersionMismatch => Sabotage::OtherVersion,
+            DropInFault::Memory => Sabotage::Memory,
+        }
+    }
+}
+
+impl fmt::Display for DropInFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DropInFault::MissingObject => "missing-object",
+            DropInFault::Permission => "permission",
+            DropInFault::VersionMismatch => "version-mismatch",
+            DropInFault::Memory => "memory",
+        })
+    }
 }
 
 impl fmt::Display for Action {
@@ -94,6 +193,9 @@ impl fmt::Display for Action {
             Action::Close => f.write_str("close"),
             Action::Kill => f.write_str("kill"),
             Action::Stall => f.write_str("stall"),
+            Action::Flush => f.write_str("flush"),
+            Action::ExhaustMemory => f.write_str("exhaust-memory"),
+            Action::DropIn(fault) => write!(f, "drop-in {fault}"),
             Action::CompleteAs(code) => write!(f, "complete-as {}", CompletionCode(*code)),
             Action::Delay(time) => write!(f, "delay {}", humantime::format_duration(*time)),
         }
@@ -173,6 +275,56 @@ pub const PRESETS: &[Preset] = &[
         about: "the server is killed between Flush and Complete: the backup must not count",
         yaml: "{at: {stage: flushed}, do: kill}",
     },
+    Preset {
+        name: "never-attach",
+        about: "no server comes: GetConfiguration returns VD_E_TIMEOUT (0x80770003)",
+        yaml: "{at: {stage: started}, do: stall}",
+    },
+    Preset {
+        name: "stall-at-flush",
+        about: "the server goes quiet before Flush: nothing is durable, nobody says so",
+        yaml: "{at: {stage: transferred}, do: stall}",
+    },
+    Preset {
+        name: "flush-mid-stream",
+        about: "a Flush behind the third Write, as with FILESTREAM: it is not the end of the data",
+        yaml: "{at: {command: write, nth: 3}, do: flush}",
+    },
+    Preset {
+        name: "random-abort",
+        about: "SignalAbort in place of one of the first forty commands; the seed chooses",
+        yaml: "{at: {nth: {between: [1, 40]}}, do: abort}",
+    },
+    Preset {
+        name: "random-disk-full",
+        about: "one of the first forty Writes counts as answered with ERROR_DISK_FULL (112)",
+        yaml: "{at: {command: write, nth: {between: [1, 40]}}, do: {complete-as: 112}}",
+    },
+    Preset {
+        name: "exhaust-memory",
+        about: "BUFFERCOUNT x MAXTRANSFERSIZE beyond all memory: VD_E_MEMORY at configuration",
+        yaml: "{at: {stage: configuring}, do: exhaust-memory}",
+    },
+    Preset {
+        name: "missing-object",
+        about: "the buffers' object is gone: 'Open(hBufferMemory): error 2', then VD_E_ABORT",
+        yaml: "{at: {stage: attached}, do: {drop-in: missing-object}}",
+    },
+    Preset {
+        name: "permission",
+        about: "the buffers' object is another user's: 'Open(hBufferMemory): error 13'",
+        yaml: "{at: {stage: attached}, do: {drop-in: permission}}",
+    },
+    Preset {
+        name: "version-mismatch",
+        about: "the buffers are of another version of the library: the wrong one is loaded",
+        yaml: "{at: {stage: attached}, do: {drop-in: version-mismatch}}",
+    },
+    Preset {
+        name: "memory-refused",
+        about: "the client cannot map the buffers: 'Open(hBufferMemory): error 12'",
+        yaml: "{at: {stage: attached}, do: {drop-in: memory}}",
+    },
 ];
 
 /// A fault plan that cannot be used.
@@ -200,34 +352,17 @@ pub enum FaultError {
         /// What is wrong, with line and column.
         error: String,
     },
-    /// A fault of a set at a time when there is none.
-    #[error(
-        "the fault plan {name} says {action} at the stage `started`, when there is no set yet; use \
-         kill, stall or delay there."
-    )]
-    TooEarly {
+    /// A fault that means nothing where it stands.
+    #[error("the fault plan {name}, line {line}, column {column}: {wrong}.")]
+    Meaningless {
         /// Where it stands.
         name: String,
-        /// The fault.
-        action: Action,
-    },
-    /// An answer of a stage, which has none.
-    #[error(
-        "the fault plan {name} says complete-as at a stage; stages have no answer, so name a \
-         command."
-    )]
-    NoCommand {
-        /// Where it stands.
-        name: String,
-    },
-    /// A place that is both or neither.
-    #[error(
-        "the fault plan {name} has a place with `stage` and a device or command; give the one or \
-         the other."
-    )]
-    Place {
-        /// Where it stands.
-        name: String,
+        /// The line of the fault, from 1.
+        line: u64,
+        /// Its column, from 1.
+        column: u64,
+        /// What is wrong and what to do.
+        wrong: String,
     },
 }
 
@@ -239,6 +374,7 @@ fn preset_names() -> String {
 #[derive(Debug, Default)]
 pub struct FaultPlan {
     faults: Vec<Armed>,
+    seed: u64,
 }
 
 #[derive(Debug)]
@@ -251,20 +387,30 @@ impl FaultPlan {
     /// A plan of these faults.
     pub fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
         let arm = |fault| Armed { fault, fired: AtomicBool::new(false) };
-        FaultPlan { faults: faults.into_iter().map(arm).collect() }
+        FaultPlan { faults: faults.into_iter().map(arm).collect(), seed: 1 }
+    }
+
+    /// The same plan with a seed of its own for whatever is random in it.
+    pub fn seeded(self, seed: u64) -> Self {
+        FaultPlan { seed, ..self }
     }
 
     /// What `--fault` means: the name of a preset, YAML on the spot (it begins with `{` or `[`), or
     /// a file with YAML.
     pub fn load(given: &str) -> Result<Self, FaultError> {
+        Self::read(given).and_then(|(name, yaml)| Self::parse(&name, &yaml))
+    }
+
+    /// The text that [`load`](Self::load) reads, and where it stands.
+    pub fn read(given: &str) -> Result<(String, String), FaultError> {
         if let Some(preset) = PRESETS.iter().find(|preset| preset.name == given) {
-            return Self::parse(preset.name, preset.yaml);
+            return Ok((preset.name.to_owned(), preset.yaml.to_owned()));
         }
         if given.starts_with(['{', '[']) || given.contains('\n') {
-            return Self::parse("on the command line", given);
+            return Ok(("on the command line".to_owned(), given.to_owned()));
         }
         match std::fs::read_to_string(Path::new(given)) {
-            Ok(yaml) => Self::parse(given, &yaml),
+            Ok(yaml) => Ok((given.to_owned(), yaml)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(FaultError::Unknown { name: given.to_owned() })
             }
@@ -280,32 +426,18 @@ impl FaultPlan {
             .find(|line| !line.is_empty() && !line.starts_with('#'));
         let is_list = first.is_some_and(|line| line.starts_with(['-', '[']));
         let faults = if is_list {
-            serde_saphyr::from_str::<Vec<Fault>>(yaml)
+            serde_saphyr::from_str::<Vec<Spanned<Fault>>>(yaml)
         } else {
-            serde_saphyr::from_str::<Fault>(yaml).map(|fault| vec![fault])
+            serde_saphyr::from_str::<Spanned<Fault>>(yaml).map(|fault| vec![fault])
         }
         .map_err(|error| FaultError::Syntax { name: name.to_owned(), error: error.to_string() })?;
-        let confused = |at: &At| {
-            at.stage.is_some() && (at.device.is_some() || at.command.is_some() || at.nth.is_some())
-        };
-        if faults.iter().any(|fault| confused(&fault.at)) {
-            return Err(FaultError::Place { name: name.to_owned() });
+        for fault in &faults {
+            if let Some(wrong) = fault.value.meaningless() {
+                let (line, column) = (fault.referenced.line(), fault.referenced.column());
+                return Err(FaultError::Meaningless { name: name.to_owned(), line, column, wrong });
+            }
         }
-        let answerless = |fault: &&Fault| {
-            fault.at.stage.is_some() && matches!(fault.action, Action::CompleteAs(_))
-        };
-        if faults.iter().any(|fault| answerless(&fault)) {
-            return Err(FaultError::NoCommand { name: name.to_owned() });
-        }
-        let too_early = |fault: &&Fault| {
-            fault.at.stage == Some(Stage::Started)
-                && matches!(fault.action, Action::Abort | Action::Close)
-        };
-        if let Some(fault) = faults.iter().find(too_early) {
-            let (name, action) = (name.to_owned(), fault.action.clone());
-            return Err(FaultError::TooEarly { name, action });
-        }
-        Ok(Self::new(faults))
+        Ok(Self::new(faults.into_iter().map(|fault| fault.value)))
     }
 
     /// Whether there is nothing to look for, so that counting can be saved.
@@ -313,33 +445,77 @@ impl FaultPlan {
         self.faults.is_empty()
     }
 
-    /// The fault of a stage.
-    pub(crate) fn at_stage(&self, stage: Stage) -> Option<&Action> {
-        self.fire(|at| at.stage == Some(stage))
+    /// The fault of a stage, once.
+    pub fn at_stage(&self, stage: Stage) -> Option<&Action> {
+        self.fire(|at, _| at.stage == Some(stage))
     }
 
-    /// The fault of a command that is the `n`-th of its device and the `n_of_kind`-th of its kind.
-    pub(crate) fn at_command(
+    /// The fault, once, of a command that is the `n`-th of its device and the `n_of_kind`-th of its kind.
+    pub fn at_command(
         &self,
         device: u32,
         code: CommandCode,
         n: u64,
         n_of_kind: u64,
     ) -> Option<&Action> {
-        self.fire(|at| {
+        self.fire(|at, chosen| {
             let nth = if at.command.is_some() { n_of_kind } else { n };
             at.stage.is_none()
                 && at.device.is_none_or(|wanted| wanted == device)
                 && at.command.is_none_or(|wanted| wanted == code)
-                && at.nth.unwrap_or(1) == nth
+                && chosen == nth
         })
     }
 
-    fn fire(&self, hit: impl Fn(&At) -> bool) -> Option<&Action> {
-        self.faults
-            .iter()
-            .find(|armed| hit(&armed.fault.at) && !armed.fired.swap(true, Ordering::Relaxed))
-            .map(|armed| &armed.fault.action)
+    fn fire(&self, hit: impl Fn(&At, u64) -> bool) -> Option<&Action> {
+        let hit = |k: usize, armed: &Armed| {
+            let at = &armed.fault.at;
+            hit(at, at.nth.unwrap_or(Nth::Exactly(1)).resolve(self.seed, k as u64))
+        };
+        let mut faults = self.faults.iter().enumerate();
+        faults
+            .find(|(k, armed)| hit(*k, armed) && !armed.fired.swap(true, Ordering::Relaxed))
+            .map(|(_, armed)| &armed.fault.action)
+    }
+}
+
+impl Fault {
+    /// What is wrong with it, if it means nothing.
+    fn meaningless(&self) -> Option<String> {
+        let Fault { at, action } = self;
+        let wrong = match (at.stage, action) {
+            (Some(_), _) if at.device.is_some() || at.command.is_some() || at.nth.is_some() => {
+                "the place has `stage` and a device or command; give the one or the other"
+            }
+            (Some(_), Action::CompleteAs(_) | Action::Flush) => {
+                return Some(format!("{action} at a stage, which has no command; name a command"));
+            }
+            (Some(Stage::Started), Action::Abort | Action::Close) => {
+                return Some(format!(
+                    "{action} at the stage `started`, when there is no set yet; use kill, stall or \
+                     delay there"
+                ));
+            }
+            (Some(Stage::Attached | Stage::Configuring), Action::DropIn(_)) => return None,
+            (_, Action::DropIn(_)) => {
+                "the drop-in maps the buffers at configuration; use the stage `attached` or \
+                 `configuring`"
+            }
+            (Some(Stage::Configuring), Action::ExhaustMemory) => return None,
+            (_, Action::ExhaustMemory) => {
+                "buffers are asked for at configuration; use the stage `configuring`"
+            }
+            _ => match at.nth {
+                Some(Nth::Exactly(0)) => "commands count from 1",
+                Some(Nth::Random(Random { between: (first, last), .. }))
+                    if first == 0 || first > last =>
+                {
+                    "`between` wants two numbers from 1, the smaller one first"
+                }
+                _ => return None,
+            },
+        };
+        Some(wrong.to_owned())
     }
 }
 
@@ -411,6 +587,42 @@ mod tests {
         }
         let error = FaultPlan::load("no-such-preset").unwrap_err().to_string();
         assert!(error.contains("late-attach"), "{error}");
+    }
+
+    // Catches: a choice that changes from run to run, leaves its bounds, or is always the same.
+    #[test]
+    fn the_seed_chooses() {
+        let nth = |seed: u64| {
+            let yaml = "{at: {command: write, nth: {between: [3, 9]}}, do: abort}";
+            let fires = |n: &u64| {
+                let plan = plan(yaml).seeded(seed);
+                plan.at_command(0, CommandCode::WRITE, *n, *n).is_some()
+            };
+            let all: Vec<_> = (0..20).filter(fires).collect();
+            assert_eq!(all.len(), 1, "{all:?}");
+            all[0]
+        };
+        let chosen: std::collections::BTreeSet<_> = (0..100).map(nth).collect();
+        assert_eq!(chosen, (3..=9).collect());
+        assert_eq!(nth(7), nth(7));
+    }
+
+    // Catches: a fault that means nothing and whose place is not told, or told for another one.
+    #[test]
+    fn a_meaningless_fault_is_told_with_line_and_column() {
+        let good = "- at: {nth: 1}\n  do: abort\n";
+        for wrong in [
+            "{stage: opened}\n  do: {drop-in: permission}",
+            "{nth: 2}\n  do: {drop-in: permission}",
+            "{nth: 2}\n  do: exhaust-memory",
+            "{nth: 0}\n  do: abort",
+            "{nth: {between: [4, 2]}}\n  do: abort",
+            "{stage: flushed}\n  do: flush",
+        ] {
+            let yaml = format!("{good}- at: {wrong}\n");
+            let error = FaultPlan::parse("plan.yaml", &yaml).unwrap_err().to_string();
+            assert!(error.contains("plan.yaml, line 3, column 3"), "{error}");
+        }
     }
 
     // Catches: a mistake in a file whose line and column stay in the dark.

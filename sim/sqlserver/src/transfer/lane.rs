@@ -20,6 +20,10 @@ use super::statement::text;
 /// How often a thread that sleeps on purpose, or for a buffer, looks whether the transfer failed.
 const GLANCE: Duration = Duration::from_millis(50);
 
+/// Bytes of a buffer, and buffers, of which there are always too few.
+const MUCH: u32 = 1 << 31;
+const MANY: u32 = 1 << 16;
+
 /// The transfer has failed; its first cause is kept in [`Run`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopped;
@@ -132,8 +136,17 @@ impl Run {
             Action::Close => {
                 Err(self.fail(Cause::Fault { action: action.clone(), place: place() }))
             }
-            // Happens when the command's answer arrives.
-            Action::CompleteAs(_) => Ok(()),
+            Action::DropIn(fault) => {
+                self.set.sabotage_client(fault.sabotage());
+                Ok(())
+            }
+            Action::ExhaustMemory => {
+                // Refused when the configuration ends; what is refused here is refused as well.
+                let _ = self.set.request_buffers(MUCH, 0, MANY);
+                Ok(())
+            }
+            // Happens when the command's answer arrives, or before it is sent.
+            Action::CompleteAs(_) | Action::Flush => Ok(()),
         }
     }
 
@@ -176,6 +189,8 @@ pub(crate) struct Lane<'r> {
     closed: bool,
     /// What a fault makes of the answers to come, by the numbers of their commands.
     answers: HashMap<u64, CompletionCode>,
+    /// A fault has ordered a Flush.
+    flush_due: bool,
     /// Keeps the agent's own thread parked: whoever waits for this device runs its loop.
     _driver: Driver,
 }
@@ -186,9 +201,26 @@ impl<'r> Lane<'r> {
         let flight = Flight::new(device.index(), &text(device.name()), Arc::clone(&inbox));
         let arrivals = Arc::clone(&inbox);
         let routine = Arc::new(move |completed| arrivals.push(completed));
-        let (n, n_of_kind, closed, answers) = Default::default();
+        let (n, n_of_kind, closed, answers, flush_due) = Default::default();
         let _driver = run.set.drive();
-        Lane { run, device, flight, inbox, routine, n, n_of_kind, closed, answers, _driver }
+        Lane {
+            run,
+            device,
+            flight,
+            inbox,
+            routine,
+            n,
+            n_of_kind,
+            closed,
+            answers,
+            flush_due,
+            _driver,
+        }
+    }
+
+    /// Whether a fault has ordered a Flush since this was asked last.
+    pub(crate) fn takes_flush(&mut self) -> bool {
+        std::mem::take(&mut self.flush_due)
     }
 
     pub(crate) fn index(&self) -> u32 {
@@ -249,6 +281,7 @@ impl<'r> Lane<'r> {
             Action::CompleteAs(code) => {
                 self.answers.insert(n, CompletionCode(*code));
             }
+            Action::Flush => self.flush_due = true,
             _ => {}
         }
         run.act(action, || format!("in place of command {n} ({code}) of device {device}"))
@@ -257,6 +290,9 @@ impl<'r> Lane<'r> {
     /// A completion that has arrived already.
     pub(crate) fn try_next(&mut self) -> Option<Answer> {
         let (command, mut completed) = self.flight.arrives()?;
+        if let Some(offset) = completed.buffer.as_ref().and_then(Buffer::trampled) {
+            let _ = self.run.fail(Cause::Trampled { command: command.clone(), offset });
+        }
         if let Some(code) = self.answers.remove(&command.n) {
             completed.completion = code;
         }

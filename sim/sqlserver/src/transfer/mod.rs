@@ -32,7 +32,9 @@ pub use abort::AbortHandle;
 pub use attach::{AtOnce, Attach};
 pub use cause::{Cause, Fate, PendingCommand, TransferError};
 pub use expected::{Expected, ExpectedFile, SeededBytes};
-pub use fault::{Action, At, Fault, FaultError, FaultPlan, PRESETS, Preset, Stage};
+pub use fault::{
+    Action, At, DropInFault, Fault, FaultError, FaultPlan, Nth, PRESETS, Preset, Random, Stage,
+};
 pub use kill::kill_this_process;
 pub use observer::{Event, Observer, Unobserved};
 pub use session::{Session, Summary};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vdi_device::{Environment, Reason, ServerSet};
+use vdi_device::{Environment, Fence, Reason, ServerSet};
 use vdi_protocol::{CommandCode, Direction, Features, Mode, ServerConfig, VdConfig};
 
 use super::abort::AbortHandle;
@@ -223,6 +223,9 @@ impl Session {
             let _ = agent.join();
             done
         });
+        if let Some(fault) = run.set.buffer_fault() {
+            return Err(run.overrule(Cause::BufferFault { fault }));
+        }
         match objects.and_then(|objects| objects.shrunk()) {
             Some(object) => Err(run.overrule(Cause::Shrunk { object })),
             None => done,
@@ -311,6 +314,9 @@ impl Session {
         let shape = Shape::new(&config, &self.asked, devices, buffer_count);
         run.set.begin_configuration(&config).map_err(failed("BeginConfiguration"))?;
         run.stage(Stage::Configuring)?;
+        if self.statement.fence != Fence::None {
+            run.set.fence_buffers(self.statement.fence).map_err(failed("fence_buffers"))?;
+        }
         for (size, count) in
             [(config.max_transfer_size, buffer_count), (shape.header_size(), devices)]
         {
@@ -379,7 +385,7 @@ fn before_attaching(faults: &FaultPlan, observer: &dyn Observer) {
         },
         Action::Kill => super::kill::kill_this_process(),
         // There is nothing yet to abort or close.
-        Action::Abort | Action::Close | Action::CompleteAs(_) => {}
+        _ => {}
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use vdi_device::Fence;
 use vdi_protocol::statement::{
     self, check_block_size, check_buffer_count, check_device_count, check_max_transfer_size,
 };
@@ -41,6 +42,8 @@ pub struct Statement {
     pub max_transfer_size: Option<u32>,
     /// WITH SNAPSHOT.
     pub snapshot: bool,
+    /// What stands around the buffers, to find clients that touch what is not theirs.
+    pub fence: Fence,
 }
 
 /// A statement that cannot be executed.
@@ -84,6 +87,7 @@ impl Statement {
             buffer_count: None,
             max_transfer_size: None,
             snapshot: false,
+            fence: Fence::None,
         }
     }
 

@@ -44,14 +44,14 @@ pub(super) struct Messages {
 #[derive(Debug, Default)]
 struct Known {
     set_name: Vec<u8>,
-    /// The error number of the buffer object that could not be opened.
-    buffer_error: i32,
+    /// Of the buffer object that could not be opened: the error number, and why in words.
+    buffer_failure: (i32, String),
 }
 
 impl Messages {
     /// The set that the following events belong to.
     pub(super) fn name_set(&self, name: &[u8]) {
-        *self.known() = Known { set_name: name.to_owned(), buffer_error: 0 };
+        *self.known() = Known { set_name: name.to_owned(), ..Known::default() };
     }
 
     fn say_as_sql_server(&self, text: &str) {
@@ -75,7 +75,7 @@ impl Observer for Messages {
         match event {
             Event::SegmentUnmappable { segment, error, .. } => {
                 let number = error_number(error);
-                self.known().buffer_error = number;
+                self.known().buffer_failure = (number, error.to_string());
                 self.say_as_sql_server(&format!(
                     "ClientBufferAreaManager::SyncWithGlobalTable: Open(hBufferMemory): \
                      error {number}"
@@ -91,10 +91,16 @@ impl Observer for Messages {
                     self.say_as_sql_server("TriggerAbort: invoked: error 0");
                 }
                 if cause.kind == AbortKind::ClientUnmapped {
-                    let number = self.known().buffer_error;
+                    let (number, why) = self.known().buffer_failure.clone();
                     self.say_as_sql_server(&format!("TriggerAbort: ChannelSem: error {number}"));
+                    say(&format!("vdisim: {why}."));
                 }
                 trace::event("aborted", json!({"cause": cause.to_string()}));
+            }
+            #[cfg(target_os = "linux")]
+            Event::Guarded => {
+                super::guard::watch();
+                trace::event("guarded", json!({}));
             }
             Event::ServerDied { pid } => trace::event("server-died", json!({"pid": pid})),
             Event::CompletedForClient { device, command } => trace::event(

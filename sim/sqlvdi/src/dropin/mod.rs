@@ -15,6 +15,8 @@ pub(crate) mod com;
 mod device;
 #[cfg(target_os = "linux")]
 mod exports;
+#[cfg(target_os = "linux")]
+mod guard;
 mod messages;
 #[cfg(target_os = "linux")]
 mod operator_new;

@@ -8,8 +8,12 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+#[cfg(target_os = "linux")]
+use vdi_device::BufferFault;
 use vdi_device::{ClientSet, Environment, Error};
 use vdi_protocol::{HResult, VdConfig};
+#[cfg(target_os = "linux")]
+use vdi_region::AccessFault;
 
 use super::device::Device;
 use super::messages::{Messages, explain, say};
@@ -204,6 +208,12 @@ fn all() -> impl Iterator<Item = &'static DeviceSet> {
         unsafe { pointer.as_ref() }
     };
     std::iter::successors(next(&NEWEST), move |set| next(&set.older))
+}
+
+/// What a refused access means, if it was one to a buffer of an open set; async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(super) fn witness(fault: &AccessFault) -> Option<BufferFault> {
+    all().find_map(|set| set.client.as_ref().ok()?.witness(fault))
 }
 
 /// For the end of the process: removes the names of the sets that nobody closed.

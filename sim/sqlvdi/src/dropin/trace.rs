@@ -16,6 +16,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use vdi_protocol::HResult;
 
+#[cfg(target_os = "linux")]
+use super::guard::Line;
 use super::messages::say;
 
 /// The version of the lines' form.
@@ -89,6 +91,23 @@ pub(super) fn event(name: &'static str, details: Value) {
         line["details"] = details;
         write(&line);
     }
+}
+
+/// Records what a signal handler saw; async-signal-safe. `details` writes an object of JSON.
+#[cfg(target_os = "linux")]
+pub(super) fn fault(details: impl FnOnce(&mut Line) -> std::fmt::Result) {
+    use std::fmt::Write as _;
+    let Some(Some(mut file)) = FILE.get().map(Option::as_ref) else { return };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let (pid, thread) = (std::process::id(), thread_number());
+    let mut line = Line::new();
+    let header =
+        format_args!(r#"{{"version":{VERSION},"time":{now},"pid":{pid},"thread":{thread},"#);
+    let _ = line.write_fmt(header);
+    let _ = line.write_str(r#""event":"buffer-fault","details":"#);
+    let _ = details(&mut line);
+    let _ = line.write_str("}\n");
+    let _ = file.write_all(line.as_bytes());
 }
 
 fn header() -> Value {

@@ -1,0 +1,60 @@
+//! Failures of the client half that a server orders, to see what its client makes of them.
+
+use vdi_region::RegionError;
+
+/// What goes wrong when the client half opens a buffer segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Sabotage {
+    /// There is no such object: error 2.
+    MissingObject = 1,
+    /// The object is another user's: error 13.
+    Permission = 2,
+    /// Another version of the library made it.
+    OtherVersion = 3,
+    /// It cannot be mapped for lack of memory: error 12.
+    Memory = 4,
+}
+
+/// "Permission denied" of every Unix.
+const EACCES: i32 = 13;
+/// "Cannot allocate memory" of every Unix.
+const ENOMEM: i32 = 12;
+
+impl Sabotage {
+    pub(crate) fn from_word(word: u32) -> Option<Sabotage> {
+        match word {
+            1 => Some(Sabotage::MissingObject),
+            2 => Some(Sabotage::Permission),
+            3 => Some(Sabotage::OtherVersion),
+            4 => Some(Sabotage::Memory),
+            _ => None,
+        }
+    }
+
+    /// What opening `object`, which has `len` bytes, comes to.
+    pub(crate) fn error(self, object: String, len: u64) -> RegionError {
+        match self {
+            Sabotage::MissingObject => RegionError::NotFound { object },
+            Sabotage::Permission => RegionError::Denied {
+                action: "open",
+                object,
+                owner: None,
+                remedy: "a fault plan of the server ordered this".to_owned(),
+                errno: EACCES,
+            },
+            Sabotage::OtherVersion => RegionError::OtherLayout {
+                object,
+                found: crate::layout::LAYOUT_VERSION + 1,
+                expected: crate::layout::LAYOUT_VERSION,
+            },
+            Sabotage::Memory => RegionError::NoSpace {
+                object,
+                wanted: len,
+                free: Some(0),
+                limit: "the server's fault plan".to_owned(),
+                errno: ENOMEM,
+            },
+        }
+    }
+}

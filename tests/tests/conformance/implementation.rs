@@ -1,0 +1,127 @@
+//! Implementations of the interface in place of clients: ours, a foreign one, one that is wrong.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use rstest::rstest;
+use serde_json::Value;
+use vdisim_tests::{Scene, artefacts};
+
+use crate::subject::{results, verdicts};
+
+/// The foreign implementation, compiled once.
+fn foreign() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let path = folder.join(format!("foreign-{}.so", std::process::id()));
+        let built = Command::new("g++")
+            .args(["-std=c++11", "-O1", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-o"])
+            .arg(&path)
+            .arg(root.join("clients/conformance/implementation.cpp"))
+            .arg("-I")
+            .arg(root.join("../sim/sqlvdi/include"))
+            .status()
+            .expect("g++ is on PATH: scripts/setup installs it");
+        assert!(built.success(), "implementation.cpp does not compile");
+        path
+    })
+}
+
+fn judged(path: &Path, breaks: &str, more: &str, code: i32) -> Value {
+    let scene = Scene::new();
+    let mut command = scene.vdisim("test --json --implementation");
+    command.arg(path).args(more.split_whitespace()).env("IMPLEMENTATION_BREAKS", breaks);
+    let ended = scene.run(command);
+    ended.expect(code);
+    results(&ended)
+}
+
+fn counts(results: &Value) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for verdict in verdicts(results).into_values() {
+        *counts.entry(verdict).or_default() += 1;
+    }
+    counts
+}
+
+// Catches: cells of ours that are left out, or judged by a server half that does not meet them.
+#[test]
+fn every_cell_of_ours_is_judged() {
+    let results = judged(&artefacts::drop_in(), "", "", 0);
+    assert_eq!(counts(&results).keys().collect::<Vec<_>>(), ["PASS"]);
+    assert!(results["cases"].as_array().unwrap().len() > 70);
+}
+
+// Catches: a foreign library that is failed for what it cannot do with our server, or passed for it,
+// or of which nothing is judged; a state that only a server brings about among those without one.
+#[test]
+fn of_a_foreign_one_only_what_needs_no_server_is_judged() {
+    let theirs = judged(foreign(), "", "", 0);
+    let ours = judged(&artefacts::drop_in(), "", "--foreign", 0);
+    let known = counts(&theirs);
+    assert_eq!(known, counts(&ours));
+    assert_eq!(known.keys().collect::<Vec<_>>(), ["N/A", "PASS"]);
+    assert!(known["PASS"] >= 29, "{known:?}");
+    for case in theirs["cases"].as_array().unwrap() {
+        if case["verdict"] == "N/A" {
+            assert!(case["reason"].as_str().unwrap().contains("layout"), "{case}");
+        }
+    }
+}
+
+// Catches: a wrong return code that no cell tells, or that another cell tells.
+#[rstest]
+#[case("closes-nothing", "interface/Close/does-not-exist", "Close returns VD_E_PROTOCOL")]
+#[case("creates-again", "interface/Create/", "Create returns VD_E_PROTOCOL")]
+fn a_mutant_is_named_by_its_cell(#[case] breaks: &str, #[case] id: &str, #[case] says: &str) {
+    let results = judged(foreign(), breaks, "", 1);
+    let mut failed = 0;
+    for case in results["cases"].as_array().unwrap() {
+        if case["verdict"] == "FAIL" {
+            failed += 1;
+            assert!(case["id"].as_str().unwrap().starts_with(id), "{case}");
+            assert_eq!(
+                (&case["expected"], &case["seen"]),
+                (&says.into(), &"it returned NOERROR".into())
+            );
+        }
+    }
+    assert!(failed > 0);
+}
+
+// Catches: a file that is no library, and one without the symbols, that end as bugs or as failures.
+#[test]
+fn what_is_no_implementation_is_said() {
+    let scene = Scene::new();
+    let text = scene.file("text.so", b"no library");
+    for (path, says) in [
+        (text.as_path(), "text.so"),
+        (Path::new("/nonexistent.so"), "there is no file /nonexistent.so"),
+        (Path::new("/lib/x86_64-linux-gnu/libc.so.6"), "_ZN"),
+    ] {
+        let mut command = scene.vdisim("test --implementation");
+        command.arg(path);
+        scene.run(command).expect(2).says(says);
+    }
+}
+
+// Catches: a pinned version that is not heeded, or one that never was.
+#[test]
+fn the_catalogue_can_be_pinned() {
+    let scene = Scene::new();
+    let newest = scene.run(scene.vdisim("list --json"));
+    let first = scene.run(scene.vdisim("list --json --catalogue 1"));
+    let list: Vec<Value> = serde_json::from_str(&first.out).unwrap();
+    assert!(list.iter().all(|case| case["since"] == 1));
+    let all: Vec<Value> = serde_json::from_str(&newest.out).unwrap();
+    assert_eq!(list.len(), all.iter().filter(|case| case["since"] == 1).count());
+    scene.run(scene.vdisim("list --catalogue 0")).expect(2).says("no version 0");
+    scene.run(scene.vdisim("test --catalogue 99")).expect(2).says("no version 99");
+    let line = "test interface/Close/does-not-exist --json --catalogue 1";
+    let ended = scene.run(scene.vdisim(line));
+    assert_eq!(results(ended.expect(0))["catalogue"], 1);
+}
