@@ -1,5 +1,6 @@
 //! What was seen of a client: the server half's record, the drop-in's trace, how it ended, what it left.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -116,10 +117,29 @@ impl Act {
         })
     }
 
+    /// Whether the client ended by itself, and the last that some object said to it was
+    /// VD_E_TIMEOUT.
+    pub(crate) fn left_on_time_out(&self) -> bool {
+        if !matches!(self.ended, Ended::Code(_)) {
+            return false;
+        }
+        let waits = |call: &&Call| matches!(call.name.as_str(), "GetCommand" | "GetConfiguration");
+        let mut last = BTreeMap::new();
+        for call in self.calls.iter().filter(waits) {
+            last.insert((call.pid, &call.object), call);
+        }
+        let left = |call: &&Call| {
+            call.status == HResult::VD_E_TIMEOUT && call.arguments["timeout"].as_i64() != Some(0)
+        };
+        last.into_values().any(|call| left(&call))
+    }
+
     /// Whether the script ends the set by force, so that it has no normal end.
     pub(crate) fn is_violent(&self) -> bool {
         use super::script::Step;
-        let violent = |step: &Step| matches!(step, Step::Abort | Step::Die | Step::KillClient);
+        let violent = |step: &Step| {
+            matches!(step, Step::Abort | Step::Die | Step::KillClient | Step::KillSecondary)
+        };
         self.script.steps.iter().any(violent)
     }
 }
@@ -193,6 +213,28 @@ pub(crate) fn timelines(acts: &[Act], start: u64) -> Vec<Timeline> {
         line.events.sort_by_key(|event| event.at);
     }
     all
+}
+
+/// Events at the beginning and at the end of a timeline of which nobody needs all.
+const TELLING: usize = 100;
+
+/// Leaves the middle of a long timeline out.
+pub(crate) fn shorten(timeline: &mut Timeline) {
+    let events = &mut timeline.events;
+    let Some(middle) = events.len().checked_sub(2 * TELLING).filter(|middle| *middle > 1) else {
+        return;
+    };
+    let gap = TimedEvent {
+        at: events[TELLING].at,
+        took: None,
+        side: Side::Runner,
+        process: None,
+        kind: EventKind::State,
+        name: "…".to_owned(),
+        text: format!("{middle} events like these"),
+        guilty: false,
+    };
+    events.splice(TELLING..TELLING + middle, [gap]);
 }
 
 /// Which object of the trace is which device.
