@@ -32,7 +32,7 @@ static bool configure(Client &client)
     if (breaks("miscounts") && client.names.size() == 3)
         config.deviceCount = 4;
     if (breaks("dawdles"))
-        config.serverTimeOut = 80;
+        config.serverTimeOut = 300;
     config.features = client.mode == "tape"   ? VDF_LikeTape
                       : client.mode == "disk" ? VDF_LikeDisk
                                               : VDF_LikePipe;

@@ -68,7 +68,7 @@ public:
         if (breaks("refuses-on-restore") && !backup_ && (code == VDC_Flush || code == VDC_Complete))
             answer.code = ERROR_NOT_SUPPORTED;
         if (breaks("dawdles") && code == VDC_Flush)
-            usleep(120000);
+            usleep(400000);
         if (breaks("walks-out") && MISTAKE.first == code)
             _exit(1);
         completed = completed || code == VDC_Complete;
