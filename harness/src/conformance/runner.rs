@@ -11,7 +11,7 @@ use super::capabilities::Capabilities;
 use super::case::{Case, ClientTrial, Trial};
 use super::expectation::Expectations;
 use super::judge::{Finding, judge};
-use super::observation::{Act, Ended, shorten, timelines};
+use super::observation::{Act, Ended, mark_guilty, shorten, timelines};
 use super::probe;
 use super::record::now;
 use super::results::{CaseResult, Level, Partition, RunKind, RunResults, VERSION, Verdict};
@@ -308,6 +308,8 @@ impl Run {
         if result.verdict == Verdict::Pass {
             result.timelines.iter_mut().for_each(shorten);
         } else {
+            let seen = format!("{:?} {:?}", result.expected, result.seen);
+            mark_guilty(&mut result.timelines, &seen);
             result.evidence.extend(acts.iter().filter_map(said));
         }
         Ok(acts.iter().any(Act::left_on_time_out))

@@ -14,7 +14,7 @@ use vdi_device::{Environment, Namespace};
 use vdi_region::{list_objects, remove_leftover};
 
 use super::observation::{Act, Ended, read_record, read_trace};
-use super::record::What;
+use super::record::{What, now};
 use super::script::{Order, Script, Step};
 use super::strays::end_strays;
 use super::subject::{Brief, Subject};
@@ -107,6 +107,7 @@ impl Stage<'_> {
         let (ended, survivors) = self.watch(&mut pair, &watched, &output)?;
         let server_ended = pair.server.try_wait()?;
         drop(pair);
+        let end = now();
         let strays = end_strays(namespace);
         let entries = read_record(&record)?;
         let (calls, events) = read_trace(&trace)?;
@@ -130,6 +131,7 @@ impl Stage<'_> {
             calls,
             events,
             ended,
+            end,
             left,
             survivors: survivors || strays > 0,
             synced: statement.syscalls.then(|| has_synced(&calls_file)).flatten(),
