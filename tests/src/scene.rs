@@ -143,8 +143,16 @@ impl Running {
     ///
     /// # Panics
     /// It hangs.
-    pub fn wait(mut self) -> Ended {
-        let status = self.group.wait_within(WATCHDOG).expect("a child can be waited for");
+    pub fn wait(self) -> Ended {
+        self.wait_within(WATCHDOG)
+    }
+
+    /// The same for what takes longer than any single step.
+    ///
+    /// # Panics
+    /// It hangs.
+    pub fn wait_within(mut self, watchdog: Duration) -> Ended {
+        let status = self.group.wait_within(watchdog).expect("a child can be waited for");
         let read =
             |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
         let (out, err) = (read(&self.out), read(&self.err));

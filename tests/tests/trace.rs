@@ -108,6 +108,28 @@ fn runs_are_compared_by_their_calls() {
     }
 }
 
+// Catches: a process id or a time in a cause of failure that is taken for a difference, and a number
+// that has nothing to do with them and is not.
+#[test]
+fn causes_are_compared_without_chance() {
+    let scene = Scene::new();
+    let one = "--set s --size 300000 --maxtransfersize 65536";
+    let dying = |name: &str, at: u32| {
+        let file = scene.path("a.bak");
+        let client = format!("--set s --file {} --kill-at executed:{at}", file.display());
+        record(&scene, name, "backup", one, &client).0
+    };
+    let causes = |a: &Path, b: &Path| {
+        let all = diff(&sequence(a), &sequence(b));
+        all.iter().filter(|it| it.text.contains("failed:")).count()
+    };
+    let (first, second, later) = (dying("1", 2), dying("2", 2), dying("3", 4));
+    assert_eq!(causes(&first, &second), 0);
+    assert_eq!(causes(&first, &later), 1);
+    let shown = scene.run(scene.vdisim(&format!("trace show {}", first.display())));
+    shown.expect(0).says("ended; device 0").says("features=VDF_WriteMedia");
+}
+
 // Catches: a replay that sends other sizes, another order or nothing; that ignores what the client does.
 #[rstest]
 #[case("", "")]

@@ -64,6 +64,8 @@ pub(crate) struct ClientTrial {
     pub(crate) file_limit: Option<u64>,
     /// Whether the client's system calls are watched.
     pub(crate) syscalls: bool,
+    /// Whether the client starts with a umask that keeps everybody else out.
+    pub(crate) private: bool,
 }
 
 /// Something that is judged. All of a case's checks have to hold.
@@ -73,6 +75,8 @@ pub(crate) enum Check {
     Played,
     /// The commands with this code that were delivered were answered with one of these.
     Answers(CommandCode, &'static [CompletionCode]),
+    /// The commands with this code that were delivered were not answered with ERROR_NOT_SUPPORTED.
+    Supports(CommandCode),
     /// Every Read and Write was answered with exactly this outcome: success and all bytes.
     FullTransfers,
     /// No Read or Write claims more bytes than it had.
@@ -144,6 +148,10 @@ pub(crate) enum Check {
     NobodyLeft,
     /// The exit code tells of a failure where the statement was cut off or a command refused.
     FailsWhenCutOff,
+    /// No command took longer than the serverTimeOut that the client asked for.
+    WithinServerTimeOut,
+    /// When a secondary process had died, the client aborted the set.
+    AbortsForSecondary,
     /// Bytes were synchronised with the disk.
     Syncs,
     /// As many processes called the interface as there are devices, beside the primary.
@@ -220,6 +228,12 @@ impl Case {
 
     pub(crate) fn watched(mut self) -> Case {
         self.client().syscalls = true;
+        self
+    }
+
+    /// The client starts with a umask of 077.
+    pub(crate) fn private(mut self) -> Case {
+        self.client().private = true;
         self
     }
 

@@ -9,7 +9,7 @@ use vdi_protocol::{CommandCode, CompletionCode, Features};
 
 use super::case::Check;
 use super::observation::{Act, Answer, Ended};
-use super::record::{Asked, What};
+use super::record::{Asked, Entry, What};
 use super::script::{Operation, Step};
 
 pub(crate) use buffers::caught;
@@ -49,6 +49,19 @@ fn hold(check: Check, act: &Act) -> Result<(), Finding> {
             }
             all.iter().try_for_each(|answer| one_of(answer, good))
         }
+        Check::Supports(code) => {
+            let refused =
+                |answer: &&Answer| answer.completion == CompletionCode::ERROR_NOT_SUPPORTED;
+            match answers_to(act, code).iter().find(refused) {
+                Some(answer) => finding(
+                    format!("{code} (#{}) is supported", answer.n),
+                    format!("it was answered with {}", answer.completion),
+                ),
+                None => Ok(()),
+            }
+        }
+        Check::WithinServerTimeOut => within_server_time_out(act),
+        Check::AbortsForSecondary => aborts_for_secondary(act),
         Check::FullTransfers => full_transfers(act),
         Check::NoMoreThanAsked => act.answers().iter().try_for_each(|answer| {
             if is_transfer(answer.code) && answer.bytes > u64::from(answer.size) {
@@ -376,6 +389,33 @@ fn surroundings(check: Check, act: &Act) -> Result<(), Finding> {
 /// Whether the statement failed in the client's sight.
 fn has_failed(act: &Act) -> bool {
     act.is_violent() || act.answers().iter().any(|it| !it.completion.is_success())
+}
+
+fn within_server_time_out(act: &Act) -> Result<(), Finding> {
+    let Some(What::Attached { asked, .. }) = act.attached() else { return Ok(()) };
+    let limit = u64::from(asked.server_time_out);
+    let too_long = |entry: &&Entry| match entry.what {
+        What::Completed { took, .. } => limit > 0 && took / 1000 > limit,
+        _ => false,
+    };
+    match act.entries.iter().find(too_long).map(|entry| &entry.what) {
+        Some(What::Completed { n, code, took, .. }) => finding(
+            format!("commands are answered within the client's own serverTimeOut of {limit} ms"),
+            format!("{} (#{n}) took {} ms", CommandCode(*code), took / 1000),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Only an abort tells the server that a device has nobody left behind it.
+fn aborts_for_secondary(act: &Act) -> Result<(), Finding> {
+    if act.script.steps.contains(&Step::KillSecondary) && !act.is_aborted() {
+        return finding(
+            "the client aborts the set when a secondary process has died",
+            format!("it did not; {}", ended(act)),
+        );
+    }
+    Ok(())
 }
 
 fn configuration(check: Check, act: &Act) -> Result<(), Finding> {

@@ -24,6 +24,7 @@ mod runner;
 mod script;
 mod selection;
 mod source;
+mod strays;
 mod subject;
 mod trial;
 mod words;

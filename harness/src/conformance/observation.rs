@@ -1,5 +1,6 @@
 //! What was seen of a client: the server half's record, the drop-in's trace, how it ended, what it left.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -20,6 +21,8 @@ pub(crate) struct Act {
     pub(crate) calls: Vec<Call>,
     pub(crate) events: Vec<ClientEvent>,
     pub(crate) ended: Ended,
+    /// Microseconds since 1970 when everybody had ended, or was ended.
+    pub(crate) end: u64,
     /// The objects of the namespace after everybody's end.
     pub(crate) left: Vec<String>,
     /// Whether a process of the client outlived it.
@@ -116,10 +119,29 @@ impl Act {
         })
     }
 
+    /// Whether the client ended by itself, and the last that some object said to it was
+    /// VD_E_TIMEOUT.
+    pub(crate) fn left_on_time_out(&self) -> bool {
+        if !matches!(self.ended, Ended::Code(_)) {
+            return false;
+        }
+        let waits = |call: &&Call| matches!(call.name.as_str(), "GetCommand" | "GetConfiguration");
+        let mut last = BTreeMap::new();
+        for call in self.calls.iter().filter(waits) {
+            last.insert((call.pid, &call.object), call);
+        }
+        let left = |call: &&Call| {
+            call.status == HResult::VD_E_TIMEOUT && call.arguments["timeout"].as_i64() != Some(0)
+        };
+        last.into_values().any(|call| left(&call))
+    }
+
     /// Whether the script ends the set by force, so that it has no normal end.
     pub(crate) fn is_violent(&self) -> bool {
         use super::script::Step;
-        let violent = |step: &Step| matches!(step, Step::Abort | Step::Die | Step::KillClient);
+        let violent = |step: &Step| {
+            matches!(step, Step::Abort | Step::Die | Step::KillClient | Step::KillSecondary)
+        };
         let fault = |entry: &Entry| matches!(entry.what, What::Fault { is_violent: true, .. });
         self.script.steps.iter().any(violent) || self.entries.iter().any(fault)
     }
@@ -183,6 +205,7 @@ pub(crate) fn timelines(acts: &[Act], start: u64) -> Vec<Timeline> {
             let line = k.and_then(|k| devices.get_mut(k)).unwrap_or(&mut set);
             line.events.push(call_event(call, start));
         }
+        set.events.push(end_event(act, start));
         set.events.extend(act.events.iter().map(|event| TimedEvent {
             at: event.time.saturating_sub(start),
             took: None,
@@ -199,6 +222,67 @@ pub(crate) fn timelines(acts: &[Act], start: u64) -> Vec<Timeline> {
         line.events.sort_by_key(|event| event.at);
     }
     all
+}
+
+/// How the client ended, which is the runner's to see.
+fn end_event(act: &Act, start: u64) -> TimedEvent {
+    let (kind, name, text, guilty) = match &act.ended {
+        Ended::Code(code) => (EventKind::State, "client ended", format!("exit code {code}"), false),
+        Ended::Killed => (EventKind::Death, "client killed", "by the script".to_owned(), false),
+        Ended::Signal(signal) => {
+            (EventKind::Death, "client crashed", format!("signal {signal}"), true)
+        }
+        Ended::Hung(why) => (EventKind::Death, "client killed", why.clone(), true),
+    };
+    TimedEvent {
+        at: act.end.saturating_sub(start),
+        took: None,
+        side: Side::Runner,
+        process: None,
+        kind,
+        name: name.to_owned(),
+        text,
+        guilty,
+    }
+}
+
+/// Marks what a finding speaks of: the commands that it names by number, and what the server saw
+/// wrong in their bytes.
+pub(crate) fn mark_guilty(timelines: &mut [Timeline], finding: &str) {
+    let numbers: Vec<u64> = finding
+        .split('#')
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok())
+        .collect();
+    let named = |event: &TimedEvent| {
+        let rest = event.text.strip_prefix('#')?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok()
+    };
+    for event in timelines.iter_mut().flat_map(|timeline| &mut timeline.events) {
+        event.guilty |= named(event).is_some_and(|n| numbers.contains(&n));
+    }
+}
+
+/// Events at the beginning and at the end of a timeline of which nobody needs all.
+const TELLING: usize = 100;
+
+/// Leaves the middle of a long timeline out.
+pub(crate) fn shorten(timeline: &mut Timeline) {
+    let events = &mut timeline.events;
+    let Some(middle) = events.len().checked_sub(2 * TELLING).filter(|middle| *middle > 1) else {
+        return;
+    };
+    let gap = TimedEvent {
+        at: events[TELLING].at,
+        took: None,
+        side: Side::Runner,
+        process: None,
+        kind: EventKind::State,
+        name: "…".to_owned(),
+        text: format!("{middle} events like these"),
+        guilty: false,
+    };
+    events.splice(TELLING..TELLING + middle, [gap]);
 }
 
 /// Which object of the trace is which device.

@@ -4,6 +4,7 @@ mod answers;
 mod around;
 mod faults;
 mod fences;
+mod killing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -16,13 +17,10 @@ use vdi_protocol::{CommandCode, CompletionCode, Features, HResult, ServerConfig}
 
 use super::record::{Asked, Recorder, What};
 use super::script::{Content, Item, Operation, Order, Step};
-use around::{kill, objects_of};
+use around::objects_of;
 
 /// Bytes read behind the end of a stream before the client is believed to go on for ever.
 const PATIENCE: u64 = 1 << 20;
-
-/// How long a dead client may take to be noticed.
-const NOTICE: Duration = Duration::from_secs(10);
 
 /// What fills memory that the client must not touch.
 const CANARY: u8 = 0xC5;
@@ -265,6 +263,7 @@ impl Player<'_> {
                 kill_this_process()
             }
             Step::KillClient => self.kill_client(),
+            Step::KillSecondary => self.kill_secondary(),
             Step::Close => {
                 self.close_devices();
                 Ok(())
@@ -586,21 +585,6 @@ impl Player<'_> {
             ended = ended.and(self.completed(completed));
         }
         ended
-    }
-
-    fn kill_client(&mut self) -> Played {
-        let set = self.set()?.clone();
-        let pid = set.client().pid;
-        self.note(What::Action { name: "the client is killed".to_owned() });
-        if let Err(error) = kill(pid) {
-            self.note(What::Failed { why: format!("the client cannot be killed: {error}") });
-            return Err(Stop);
-        }
-        let begin = Instant::now();
-        while set.abort_cause().is_none() && begin.elapsed() < NOTICE {
-            thread::sleep(Duration::from_millis(1));
-        }
-        Err(self.aborted())
     }
 
     fn close_devices(&mut self) {

@@ -121,6 +121,10 @@ struct Bench {
     device: Option<CallerDevice>,
     agent: Option<JoinHandle<()>>,
     devices: u32,
+    /// The set's name, which is the first device's.
+    name: &'static [u8],
+    /// Milliseconds that the client asks for.
+    server_time_out: u32,
 }
 
 impl Bench {
@@ -135,19 +139,26 @@ impl Bench {
             device: None,
             agent: None,
             devices: 1,
+            name: &SET,
+            server_time_out: 0,
         }
     }
 
     fn config(&self) -> VdConfig {
-        VdConfig { device_count: self.devices, ..VdConfig::default() }
+        VdConfig {
+            device_count: self.devices,
+            server_time_out: self.server_time_out,
+            ..VdConfig::default()
+        }
     }
 
     fn create(&self) -> Reached {
-        self.set.create(&SET, &self.config()).map_err(word)
+        self.set.create(self.name, &self.config()).map_err(word)
     }
 
     fn attach(&mut self) -> Reached<ServerSet> {
-        let server = ServerSet::wait_open(&self.environment, Some(&SET), WAIT).map_err(word)?;
+        let server =
+            ServerSet::wait_open(&self.environment, Some(self.name), WAIT).map_err(word)?;
         self.server = Some(server.clone());
         Ok(server)
     }
@@ -171,10 +182,10 @@ impl Bench {
 
     fn activate(&mut self) -> Reached {
         let server = self.server.clone().ok_or("no server")?;
-        for name in [SET.as_slice(), SECOND].into_iter().take(self.devices as usize) {
+        for name in [self.name, SECOND].into_iter().take(self.devices as usize) {
             self.servers.push(server.open_device(name).map_err(word)?);
         }
-        self.device = Some(self.set.open_device(&SET).map_err(word)?);
+        self.device = Some(self.set.open_device(self.name).map_err(word)?);
         // How it ends says nothing that the calls do not say.
         self.agent = Some(thread::spawn(move || drop(server.execute_completion_agent())));
         Ok(())
@@ -405,6 +416,12 @@ impl Bench {
                 let _ = aborting.join();
                 return Ok(returned);
             }
+            ("held-too-long", _) => {
+                self.server_time_out = 50;
+                self.reach(State::Active)?;
+                let _held = self.command()?;
+                return self.next_command(WAIT);
+            }
             ("timed-out", _) => {
                 self.reach(State::Active)?;
                 return self.next_command(Some(Duration::from_millis(20)));
@@ -462,6 +479,13 @@ impl Bench {
             "made-up" => {
                 let handle = self.command()?.buffer_handle().map_err(word)?;
                 map(&self.set, handle ^ 0x0000_5A00)
+            }
+            "other-set" => {
+                let handle = self.command()?.buffer_handle().map_err(word)?;
+                let mut other = Bench::new(&self.drop_in, self.environment.clone(), self.alone);
+                other.name = b"other";
+                other.reach(State::Active)?;
+                map(&other.set, handle)
             }
             "own" => {
                 let command = self.command()?;

@@ -12,7 +12,7 @@ use super::case::{Case, ClientTrial, Trial};
 use super::expectation::Expectations;
 use super::implementation::{Implementation, NEEDS_SERVER, needs_server};
 use super::judge::{Finding, caught, judge};
-use super::observation::{Act, Ended, timelines};
+use super::observation::{Act, Ended, mark_guilty, shorten, timelines};
 use super::probe;
 use super::record::now;
 use super::results::{CaseResult, Level, Partition, RunKind, RunResults, VERSION, Verdict};
@@ -241,20 +241,43 @@ impl Run {
             result.reason = Some("no strace".to_owned());
             return Ok(());
         }
-        self.attempt(case, trial, number, None, interrupted, result)?;
-        if case.level == Level::Disputed && result.verdict.is_broken() {
-            // What the client's time-outs mean is not agreed upon; under one of the readings it
-            // may be right.
-            let mut again = result.clone();
-            (again.verdict, again.signal, again.expected, again.seen) =
-                (Verdict::Pass, None, None, None);
-            self.attempt(case, trial, number, Some("s"), interrupted, &mut again)?;
-            let how = again.verdict;
-            result.evidence.push(format!("with time-outs read as seconds: {how}"));
+        let fresh = result.clone();
+        let left = self.attempt(case, trial, number, None, interrupted, result)?;
+        let disputed = left || case.level == Level::Disputed;
+        if !disputed || !result.verdict.is_broken() {
+            return Ok(());
+        }
+        // What a time-out's number means is not agreed upon; under the other reading the client
+        // may be right.
+        let (first, unit, other) = if reads_seconds() {
+            ("seconds", "ms", "milliseconds")
+        } else {
+            ("milliseconds", "s", "seconds")
+        };
+        let mut again = fresh;
+        let left_again = self.attempt(case, trial, number, Some(unit), interrupted, &mut again)?;
+        if !again.verdict.is_broken() {
+            let seen = result.seen.take().unwrap_or_default();
+            again.evidence.push(format!(
+                "with time-outs read as {other}; as {first}: {}, {seen}",
+                result.verdict
+            ));
+            *result = again;
+            return Ok(());
+        }
+        result.evidence.push(format!("with time-outs read as {other}: {}", again.verdict));
+        if left && left_again && result.level != Level::Disputed {
+            result.evidence.push(format!(
+                "the client left on a time-out of its own, which is its choice: {} became {}",
+                result.level,
+                Level::Disputed
+            ));
+            result.level = Level::Disputed;
         }
         Ok(())
     }
 
+    /// Plays the case once; whether the client left on a time-out that it chose.
     fn attempt(
         &self,
         case: &Case,
@@ -263,7 +286,7 @@ impl Run {
         unit: Option<&'static str>,
         interrupted: &AtomicBool,
         result: &mut CaseResult,
-    ) -> Result<(), TrialError> {
+    ) -> Result<bool, TrialError> {
         let folder = tempfile::tempdir()?;
         let stage = Stage {
             vdisim: &self.vdisim,
@@ -291,8 +314,14 @@ impl Run {
                 files: files.clone(),
                 needs: case.needs.clone(),
             };
-            let (file_limit, syscalls) = (trial.file_limit, trial.syscalls);
-            let statement = Statement { script, brief, file_limit, syscalls, unit };
+            let statement = Statement {
+                script,
+                brief,
+                file_limit: trial.file_limit,
+                syscalls: trial.syscalls,
+                private: trial.private,
+                unit,
+            };
             let act = stage.act(&statement, &namespace, folder.path(), k)?;
             let over =
                 matches!(act.ended, Ended::Signal(_) | Ended::Hung(_)) || act.attached().is_none();
@@ -303,11 +332,15 @@ impl Run {
             }
         }
         verdict(&acts, trial, result);
-        if result.verdict != Verdict::Pass {
-            result.timelines = timelines(&acts, result.started);
+        result.timelines = timelines(&acts, result.started);
+        if result.verdict == Verdict::Pass {
+            result.timelines.iter_mut().for_each(shorten);
+        } else {
+            let seen = format!("{:?} {:?}", result.expected, result.seen);
+            mark_guilty(&mut result.timelines, &seen);
             result.evidence.extend(acts.iter().filter_map(said));
         }
-        Ok(())
+        Ok(acts.iter().any(Act::left_on_time_out))
     }
 
     fn cell(
@@ -420,6 +453,11 @@ fn said(act: &Act) -> Option<String> {
     let said = act.said.trim();
     let what = act.script.operation.name();
     (!said.is_empty()).then(|| format!("the client said in the {what}: {said}"))
+}
+
+/// Whether the drop-in is told to read time-outs as seconds.
+fn reads_seconds() -> bool {
+    std::env::var_os("VDISIM_TIMEOUT_UNIT").is_some_and(|unit| unit == "s")
 }
 
 fn can_watch_syscalls() -> bool {

@@ -156,6 +156,8 @@ pub(crate) enum Step {
     Die,
     /// The server kills the client.
     KillClient,
+    /// The server kills a process that the client started.
+    KillSecondary,
     /// Close every device.
     Close,
 }

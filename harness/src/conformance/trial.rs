@@ -14,8 +14,9 @@ use vdi_device::{Environment, Namespace};
 use vdi_region::{list_objects, remove_leftover};
 
 use super::observation::{Act, Ended, read_record, read_trace};
-use super::record::{Entry, What};
+use super::record::{Entry, What, now};
 use super::script::{Order, Script, Step};
+use super::strays::end_strays;
 use super::subject::{Brief, Subject};
 use crate::launch::Launch;
 use crate::process::ProcessGroup;
@@ -57,6 +58,8 @@ pub(crate) struct Statement<'c> {
     pub(crate) brief: Brief,
     pub(crate) file_limit: Option<u64>,
     pub(crate) syscalls: bool,
+    /// Whether the client gets a umask of 077.
+    pub(crate) private: bool,
     /// VDISIM_TIMEOUT_UNIT, if not the default.
     pub(crate) unit: Option<&'static str>,
 }
@@ -110,6 +113,8 @@ impl Stage<'_> {
         let (ended, survivors) = self.watch(&mut pair, &watched, &output)?;
         let server_ended = pair.server.try_wait()?;
         drop(pair);
+        let end = now();
+        let strays = end_strays(namespace);
         let entries = read_record(&record)?;
         let (calls, events) = read_trace(&trace)?;
         let failed = entries.iter().find_map(|entry| match &entry.what {
@@ -133,8 +138,9 @@ impl Stage<'_> {
             calls,
             events,
             ended,
+            end,
             left,
-            survivors,
+            survivors: survivors || strays > 0,
             synced: statement.syscalls.then(|| has_synced(&calls_file)).flatten(),
             said: format!("{}{}", tail(&path("client.out")), tail(&path("client.err"))),
         })
@@ -158,6 +164,9 @@ impl Stage<'_> {
             // Blocks of 512 bytes, as POSIX has it; a refused write is better than a signal.
             let line = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", bytes / 512);
             all.extend(["sh", "-c", &line, "sh"].map(OsString::from));
+        }
+        if statement.private {
+            all.extend(["sh", "-c", "umask 077; exec \"$@\"", "sh"].map(OsString::from));
         }
         all.extend(words);
         let mut command = Command::new(&all[0]);
@@ -227,11 +236,13 @@ impl Stage<'_> {
     }
 }
 
-/// Removes the namespace's objects when it is dropped.
+/// Ends the namespace's processes and removes its objects when it is dropped.
 struct Clearing<'n>(&'n str);
 
 impl Drop for Clearing<'_> {
     fn drop(&mut self) {
+        // Where the statement ended well, nobody is left by now.
+        end_strays(self.0);
         // What can't be removed stays for `vdisim doctor`.
         let _ = clear(self.0);
     }

@@ -1,6 +1,6 @@
 //! A case in words: what is played and what is judged.
 
-use vdi_protocol::CommandCode;
+use vdi_protocol::{CommandCode, CompletionCode};
 
 use super::case::{Case, Check, Trial};
 use super::script::{Content, Item, Script, Step};
@@ -83,6 +83,7 @@ fn step(step: &Step) -> String {
         Step::Abort => "SignalAbort".to_owned(),
         Step::Die => "the server dies".to_owned(),
         Step::KillClient => "the client is killed".to_owned(),
+        Step::KillSecondary => "a secondary process of the client is killed".to_owned(),
         Step::Close => "close".to_owned(),
     }
 }
@@ -100,8 +101,11 @@ fn judgement(check: Check) -> String {
         let good: Vec<_> = good.iter().map(ToString::to_string).collect();
         return format!("{code} is answered with {}", good.join(" or "));
     }
+    if let Check::Supports(code) = check {
+        return format!("{code} is not answered with {}", CompletionCode::ERROR_NOT_SUPPORTED);
+    }
     let text = match check {
-        Check::Answers(..) => "",
+        Check::Answers(..) | Check::Supports(_) => "",
         Check::Played => "the statements go through",
         Check::FullTransfers => "every transfer is full",
         Check::NoMoreThanAsked => "no transfer claims more than it had",
@@ -138,6 +142,8 @@ fn judgement(check: Check) -> String {
         Check::NothingLeft => "no shared object is left",
         Check::NobodyLeft => "no process of the client is left",
         Check::FailsWhenCutOff => "the exit code is not 0",
+        Check::WithinServerTimeOut => "no command takes longer than the client's serverTimeOut",
+        Check::AbortsForSecondary => "the client aborts the set when a secondary process has died",
         Check::Syncs => "fsync or the like was called",
         Check::OneProcessADevice => "each device is opened in a process of its own",
         Check::SecondariesClose => "every process that joined closes the set",

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ReportError, junit, page, tap};
-use crate::conformance::results::{RunResults, VERSION};
+use crate::conformance::results::{CaseResult, RunResults, VERSION, Verdict};
 
 /// The files of a report folder.
 pub const FILES: [&str; 4] = ["results.json", "junit.xml", "results.tap", "index.html"];
@@ -22,9 +22,23 @@ pub struct Report {
     pub runs: Vec<RunResults>,
 }
 
+/// Events that the timelines of a report may have beyond those of cases in which something went
+/// wrong. So many make a page that still opens at once.
+const EVENTS: usize = 100_000;
+
 impl Report {
-    /// A report of these runs.
-    pub fn new(runs: Vec<RunResults>) -> Self {
+    /// A report of these runs. Where their timelines would make it too large to look at, later cases
+    /// that passed go without one.
+    pub fn new(mut runs: Vec<RunResults>) -> Self {
+        let mut left = EVENTS;
+        let passed = |case: &&mut CaseResult| case.verdict == Verdict::Pass;
+        for case in runs.iter_mut().flat_map(|run| &mut run.cases).filter(passed) {
+            let events = case.timelines.iter().map(|timeline| timeline.events.len()).sum();
+            match left.checked_sub(events) {
+                Some(rest) => left = rest,
+                None => case.timelines.clear(),
+            }
+        }
         Report { version: VERSION, runs }
     }
 

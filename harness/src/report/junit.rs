@@ -25,6 +25,9 @@ pub fn junit(report: &Report) -> String {
                 });
             suites[k].add_test_case(test_case(run, case));
         }
+        if run.interrupted {
+            suites.push(incomplete(report, run));
+        }
         for mut suite in suites {
             let time = suite.test_cases.iter().filter_map(|case| case.time).sum();
             suite.set_time(time);
@@ -33,6 +36,21 @@ pub fn junit(report: &Report) -> String {
     }
     // Writing to memory cannot fail, and every string is valid XML by its type.
     document.to_string().unwrap_or_default()
+}
+
+/// A run of which cases are missing must not look like a smaller one that went well.
+fn incomplete(report: &Report, run: &RunResults) -> TestSuite {
+    let name = match report.runs.len() {
+        1 => "run".to_owned(),
+        _ => format!("{}: run", run.client),
+    };
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_message("the run was interrupted; what was not reached is missing");
+    let mut test = TestCase::new("complete", status);
+    test.set_classname("run");
+    let mut suite = TestSuite::new(name);
+    suite.add_test_case(test);
+    suite
 }
 
 fn suite_name(report: &Report, run: &RunResults, case: &CaseResult) -> String {

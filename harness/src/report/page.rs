@@ -75,6 +75,9 @@ struct Case<'r> {
 #[derive(Serialize)]
 struct Cell<'r> {
     verdict: &'static str,
+    /// Where this run judged the case at another level than the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<String>,
     micros: u64,
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
@@ -208,7 +211,10 @@ fn cases(runs: &[RunResults]) -> Vec<Case<'_>> {
                 });
                 cases.len() - 1
             });
-            cases[place].results[column] = Some(Cell::new(&all));
+            let mut cell = Cell::new(&all);
+            let level = case.level.to_string();
+            cell.level = (level != cases[place].level).then_some(level);
+            cases[place].results[column] = Some(cell);
         }
     }
     cases
@@ -232,6 +238,7 @@ impl<'r> Cell<'r> {
         }
         Cell {
             verdict: worst.verdict.name(),
+            level: None,
             micros: (worst.seconds * 1e6) as u64,
             reason: reason.trim_end().to_owned(),
             expected: worst.expected.as_deref(),

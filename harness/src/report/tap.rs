@@ -24,6 +24,9 @@ pub fn tap(report: &Report) -> String {
             explain(&mut text, case);
         }
     }
+    if report.runs.iter().any(|run| run.interrupted) {
+        text.push_str("Bail out! The run was interrupted; what was not reached is missing.\n");
+    }
     text
 }
 

@@ -66,7 +66,7 @@ pub fn diff(a: &Sequence, b: &Sequence) -> Vec<Difference> {
 fn steps(sequence: &Sequence, device: Option<usize>, kinds: &[Kind]) -> Vec<String> {
     let mine = |step: &&Step| step.device == device && kinds.contains(&step.kind);
     let mut texts: Vec<String> =
-        sequence.steps.iter().filter(mine).map(|step| without_names(sequence, step)).collect();
+        sequence.steps.iter().filter(mine).map(|step| without_chance(sequence, step)).collect();
     if kinds.contains(&Kind::Sent) {
         // By their numbers; "sent" before "completed", which is how they stand for each number.
         texts.sort_by_key(|text| command_number(text));
@@ -77,13 +77,29 @@ fn steps(sequence: &Sequence, device: Option<usize>, kinds: &[Kind]) -> Vec<Stri
     texts
 }
 
-/// A step with the numbers of devices for their names: many clients invent a name for each run.
-fn without_names(sequence: &Sequence, step: &Step) -> String {
-    let mut text = step.text.clone();
+/// A step without what differs between two runs that are alike: numbers of devices stand for their
+/// names, which many clients invent for each run, and causes say no process ids and times.
+fn without_chance(sequence: &Sequence, step: &Step) -> String {
+    let mut text = match step.kind {
+        Kind::Death => without_numbers(&step.text),
+        _ => step.text.clone(),
+    };
     for (device, name) in sequence.devices.iter().enumerate() {
         text = text.replace(&format!(" name={name} →"), &format!(" name=(device {device}) →"));
     }
     text
+}
+
+/// A cause with placeholders for a process's number and for seconds.
+fn without_numbers(cause: &str) -> String {
+    let words: Vec<&str> = cause.split(' ').collect();
+    let word = |k: usize| words.get(k).copied().unwrap_or_default();
+    let plain = |(k, word_here): (usize, &&str)| match word_here.parse::<f64>() {
+        Ok(_) if k > 0 && word(k - 1) == "process" => "(process)".to_owned(),
+        Ok(_) if word(k + 1) == "s" => "(time)".to_owned(),
+        _ => (*word_here).to_owned(),
+    };
+    words.iter().enumerate().map(plain).collect::<Vec<_>>().join(" ")
 }
 
 fn command_number(text: &str) -> u64 {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
-use vdi_protocol::{CompletionCode, HResult};
+use vdi_protocol::{CompletionCode, Features, HResult};
 
 use super::record::{Record, What};
 
@@ -39,7 +39,7 @@ pub struct Step {
     pub device: Option<usize>,
     /// What sort of step it is.
     pub kind: Kind,
-    /// What happened, without times, addresses and process ids: the same in two runs that are alike.
+    /// What happened, without addresses; times and process ids only where a cause names them.
     pub text: String,
     /// Whether it is a failure.
     pub bad: bool,
@@ -259,6 +259,11 @@ fn listed(value: &Value) -> String {
         Value::String(text) if text.is_empty() || name == "device" => None,
         Value::String(text) => Some(format!("{name}={text}")),
         Value::Number(number) if number.as_u64() == Some(0) || name == "pid" => None,
+        // The server's lines have the names.
+        Value::Number(bits) if name == "features" => {
+            let bits = bits.as_u64().unwrap_or_default() as u32;
+            Some(format!("{name}={}", Features::from_bits_retain(bits)))
+        }
         Value::Null => None,
         other => Some(format!("{name}={other}")),
     };

@@ -39,6 +39,21 @@ fn a_client_that_talks_for_ever_is_ended() {
     ended.expect(1).says("the client said more than");
 }
 
+// Catches: bytes of a client that make a report nobody can read.
+#[test]
+fn a_client_that_prints_binary_is_quoted_as_text() {
+    let scene = Scene::new();
+    let folder = scene.path("report");
+    let line = format!("{ONE} --report {}", folder.display());
+    let client = "sh -c 'head -c 5000 /dev/urandom; printf \"\\033[31m]]>\\000\"'";
+    scene.run(suite_of(&scene, client, &line)).expect(1);
+    let text = std::fs::read_to_string(folder.join("results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(results["runs"][0]["cases"][0]["evidence"][0].as_str().unwrap().contains("]]>"));
+    let junit = std::fs::read_to_string(folder.join("junit.xml")).unwrap();
+    roxmltree::Document::parse(&junit).unwrap();
+}
+
 // Catches: a mistake in a file that is not told with its place.
 #[rstest]
 #[case("--capabilities", "devices: 1\nmodes: [pipe, drum]\n", "drum")]

@@ -9,8 +9,8 @@ use serde_json::Value;
 use vdisim_tests::{Ended, Scene, artefacts};
 
 /// What the good client supports.
-const CAPABILITIES: &str = "devices: 64\nmodes: [pipe, tape, disk]\nfeatures: [complete, snapshot]\n\
-                            media: raw\n";
+const CAPABILITIES: &str = "devices: 64\nmodes: [pipe, tape, disk]\n\
+                            features: [complete, snapshot, processes, handles]\nmedia: raw\n";
 
 /// The good client's executable.
 pub(crate) fn good_client() -> &'static Path {

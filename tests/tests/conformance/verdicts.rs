@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
 use rstest::rstest;
 use vdisim_tests::Scene;
 
@@ -28,6 +29,26 @@ fn each_verdict_has_a_client(#[case] mistake: &str, #[case] code: i32, #[case] w
     assert_eq!(verdict(mistake, "", code), wanted);
 }
 
+// Catches: a client that is failed for the unit that its time-out is read in, and one that leaves
+// under both readings and is failed for a rule that it never came to.
+#[test]
+fn leaving_on_a_time_out_is_disputed() {
+    let one = |mistake: &str, line: &str, code: i32| {
+        let scene = Scene::new();
+        let ended = scene.run(suite(&scene, mistake, &format!("{line} --json --stall 10")));
+        ended.expect(code);
+        results(&ended)["cases"][0].clone()
+    };
+    // 400 ms end in the pause of the case, 400 s do not.
+    let case = one("leaves=400", "client/GetCommand/pause", 0);
+    assert_eq!(case["verdict"], "PASS", "{case}");
+    let evidence = case["evidence"][0].as_str().unwrap();
+    assert!(evidence.starts_with("with time-outs read as seconds; as milliseconds: FAIL"));
+    // Its second device keeps the server waiting for longer than either of 1 ms and 1 s.
+    let case = one("leaves=1:2500", "client/devices/streams-apart", 0);
+    assert_eq!((&case["verdict"], &case["level"]), (&"FAIL".into(), &"disputed".into()), "{case}");
+}
+
 // Catches: failing for a `should` without being asked to, and not failing when asked to.
 #[test]
 fn strict_makes_a_should_count() {
@@ -52,8 +73,9 @@ fn known_failures_are_expected() {
 #[test]
 fn nothing_judged_is_no_success() {
     let scene = Scene::new();
-    let line = "client/handles --json";
-    let ended = scene.run(suite(&scene, "", line));
+    // One that declares nothing beyond a pipe.
+    let client = format!("{} {{op}} {{mode}} {{set}} {{file}}", good_client().display());
+    let ended = scene.run(suite_of(&scene, &client, "client/handles --json"));
     ended.expect(1).says("nothing could be judged");
     assert!(verdicts(&results(&ended)).values().all(|verdict| verdict == "N/A"));
     let mut command = suite(&scene, "", "client/Flush/synchronises --json");
@@ -107,9 +129,7 @@ fn a_client_that_forks_and_leaves_is_waited_for_and_named() {
         "#!/bin/sh\n{} \"$@\" >/dev/null 2>&1 &\nexec sleep 0.05\n",
         good_client().display()
     );
-    let path = scene.file("daemon", script.as_bytes());
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let client = format!("{} {{op}} {{mode}} {{set}} {{file}}", path.display());
+    let client = format!("{} {{op}} {{mode}} {{set}} {{file}}", executable(&scene, &script));
     let ended = scene.run(suite_of(&scene, &client, &format!("{ONE} --json")));
     ended.expect(0);
 }
@@ -158,25 +178,102 @@ fn a_run_leaves_a_report() {
     scene.run(suite(&scene, "", &line)).expect(2).says("taken/x");
 }
 
-// Catches: Ctrl-C that leaves processes or shared memory, or loses what was known.
-#[test]
-fn ctrl_c_ends_everything_and_tells_what_is_known() {
+// Catches: Ctrl-C, or what a service manager or a closed terminal sends, that leaves processes or
+// shared memory, or loses what was known.
+#[rstest]
+#[case::ctrl_c(Signal::SIGINT)]
+#[case::terminated(Signal::SIGTERM)]
+#[case::hung_up(Signal::SIGHUP)]
+fn a_signal_ends_everything_and_what_is_known_is_told(#[case] signal: Signal) {
     let scene = Scene::new();
     let folder = scene.path("report");
     let line = format!("{ONE} client/Write/stored --stall 60 --report {}", folder.display());
     let running = scene.start(suite(&scene, "forgets=2", &line));
-    // Far less than the cases would take, and enough to be in the midst of them.
-    std::thread::sleep(std::time::Duration::from_millis(700));
     let id = running.id();
+    // The client holds a command by then, and would for a minute.
+    await_object_of(id);
     let pid = nix::unistd::Pid::from_raw(id.cast_signed());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    nix::sys::signal::kill(pid, signal).unwrap();
     running.wait().expect(1).says("interrupted");
-    let ours = format!("vdisim.t{id}-");
-    let objects = fs::read_dir("/dev/shm").unwrap();
-    let left = objects
-        .filter(|object| object.as_ref().unwrap().file_name().to_string_lossy().starts_with(&ours));
-    assert_eq!(left.count(), 0);
+    assert_eq!(objects_of(id), Vec::<String>::new());
+    assert_eq!(processes_of(id), Vec::<i32>::new());
     let text = fs::read_to_string(folder.join("results.json")).unwrap();
     let results: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(results["runs"][0]["interrupted"], true);
+    for name in ["junit.xml", "results.tap"] {
+        let text = fs::read_to_string(folder.join(name)).unwrap();
+        assert!(text.contains("the run was interrupted") || text.contains("Bail out!"), "{text}");
+    }
+}
+
+/// The shared objects of a run.
+fn objects_of(run: u32) -> Vec<String> {
+    let ours = format!("vdisim.t{run}-");
+    let objects = fs::read_dir("/dev/shm").unwrap().flatten();
+    let names = objects.map(|object| object.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(&ours)).collect()
+}
+
+fn await_object_of(run: u32) {
+    let begin = std::time::Instant::now();
+    while objects_of(run).is_empty() {
+        assert!(begin.elapsed().as_secs() < 60, "no client made a set");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// The processes that were started in a run's namespaces.
+fn processes_of(run: u32) -> Vec<i32> {
+    let mark = format!("VDISIM_NAMESPACE=t{run}-");
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let bears = |process: &i32| {
+        let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+        String::from_utf8_lossy(&environment).split('\0').any(|entry| entry.starts_with(&mark))
+    };
+    numbers.filter(bears).collect()
+}
+
+// Catches: a daemon that left its process group and lives on, unseen.
+#[test]
+fn a_client_that_leaves_a_daemon_is_told_and_the_daemon_ended() {
+    let scene = Scene::new();
+    let script = format!(
+        "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\nexec {} \"$@\"\n",
+        good_client().display()
+    );
+    let client = format!("{} {{op}} {{mode}} {{set}} {{file}}", executable(&scene, &script));
+    let line = format!("client/Close/nobody-left {ONE} --json");
+    let running = scene.start(suite_of(&scene, &client, &line));
+    let id = running.id();
+    let ended = running.wait();
+    ended.expect(0);
+    assert_eq!(processes_of(id), Vec::<i32>::new());
+    let verdicts = verdicts(&results(&ended));
+    assert_eq!(verdicts["client/Close/nobody-left"], "FAIL");
+    assert_eq!(verdicts[ONE], "PASS");
+}
+
+// Catches: the death of our own half that is told as the client's failure.
+#[test]
+fn what_goes_wrong_with_us_is_an_error() {
+    let scene = Scene::new();
+    // A client that kills the process of vdisim that plays its server.
+    let script = "#!/bin/sh\nfor process in /proc/[0-9]*; do\n\
+        tr '\\0' '\\n' <$process/environ 2>/dev/null | grep -qx VDISIM_NAMESPACE=$VDISIM_NAMESPACE &&\n\
+        tr '\\0' '\\n' <$process/cmdline | grep -qx play && kill -9 ${process#/proc/}\n\
+        done\nexit 0\n";
+    let client = executable(&scene, script);
+    let ended = scene.run(suite_of(&scene, &client, &format!("{ONE} --json")));
+    ended.expect(5);
+    let results = results(&ended);
+    assert_eq!(results["cases"][0]["verdict"], "ERROR", "{results}");
+    assert!(results["cases"][0]["reason"].as_str().unwrap().contains("signal: 9"), "{results}");
+}
+
+/// A script of the scene, as a word of a command line.
+fn executable(scene: &Scene, script: &str) -> String {
+    let path = scene.file("client.sh", script.as_bytes());
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    path.display().to_string()
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use roxmltree::{Document, Node};
-use vdisim::conformance::results::{CaseResult, Verdict};
+use vdisim::conformance::results::{CaseResult, Level, RunResults, Verdict};
 use vdisim::report::{FILES, Report, ReportError, junit, schema, tap};
 
-use super::sample::{HOSTILE, all_verdicts, run};
+use super::sample::{HOSTILE, all_verdicts, case, run};
 
 fn everything() -> Report {
     let mut cases = all_verdicts();
@@ -64,11 +64,27 @@ fn junit_says_of_every_case_what_the_exit_code_says() {
     assert_eq!(failures, 3 + 4, "FAIL, CRASH and HANG of the musts, and every XPASS");
 }
 
+// Catches: an interrupted run that looks like a smaller one in which everything went well.
+#[test]
+fn an_interrupted_run_is_no_success_in_any_file() {
+    let mut whole = run("c", vec![case("a/b/c", Level::Must, Verdict::Pass)]);
+    let said = |run: &RunResults| {
+        let report = Report::new(vec![run.clone()]);
+        let errors = junit(&report).matches("the run was interrupted").count();
+        (errors, tap(&report).matches("Bail out!").count())
+    };
+    assert_eq!(said(&whole), (0, 0));
+    whole.interrupted = true;
+    assert_eq!(said(&whole), (1, 1));
+}
+
 // Catches: anything that CI systems would refuse: an attribute, an order of elements, a character.
 #[test]
 fn junit_is_valid() {
     let folder = tempfile::tempdir().unwrap();
-    let two = Report::new(vec![run("a", all_verdicts()), run("b", all_verdicts())]);
+    let mut cut = run("b", all_verdicts());
+    cut.interrupted = true;
+    let two = Report::new(vec![run("a", all_verdicts()), cut]);
     for (name, report) in [("one", everything()), ("two", two), ("none", Report::new(Vec::new()))] {
         let file = folder.path().join(format!("{name}.xml"));
         fs::write(&file, junit(&report)).unwrap();

@@ -71,6 +71,32 @@ fn filters_add_up_and_a_link_carries_them() {
     assert_eq!(page.text(COUNT), "9 of 36 cases");
 }
 
+// Catches: a link to a case that opens it beside other rows than its own.
+#[test]
+fn a_link_to_a_case_shows_its_row() {
+    let Some((_folder, mut page)) = shown(vec![run("c", many(300))]) else { return };
+    page.value("location.hash = 'case=client/area-2/rule-250'");
+    page.wait_for(
+        "document.getElementById('detail-title')?.textContent === 'client/area-2/rule-250'",
+    );
+    page.wait_for("document.querySelector('.active')?.dataset.id === 'client/area-2/rule-250'");
+    let inside = "(() => { const r = document.querySelector('.active').getBoundingClientRect(); return r.top >= 0 && r.bottom <= innerHeight; })()";
+    page.wait_for(inside);
+}
+
+// Catches: a client that is said to break a must where its run judged the case as disputed.
+#[test]
+fn a_level_of_one_run_is_not_another_ones() {
+    let broken = |level| vec![case("a/b/c", level, Verdict::Fail)];
+    let runs = vec![run("old", broken(Level::Must)), run("new", broken(Level::Disputed))];
+    let Some((_folder, mut page)) = shown(runs) else { return };
+    let says = "[...document.querySelectorAll('.says')].map((e) => e.textContent).join('|')";
+    assert_eq!(
+        page.text(says),
+        "Breaks 1 rule that a client must keep|Keeps every must and should; differs in 1 disputed rule"
+    );
+}
+
 // Catches: a matrix that needs a mouse: no way to a case, into it, between failures or back.
 #[test]
 fn the_matrix_works_by_keyboard() {

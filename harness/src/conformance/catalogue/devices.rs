@@ -1,10 +1,10 @@
 //! Several devices, secondary processes, and buffers by handle.
 
-use super::scripts::{KIB, LENGTH, backup, disputed, fetch, must, should, store, write};
+use super::scripts::{KIB, LENGTH, backup, disputed, fetch, must, restore, should, store, write};
 use crate::conformance::capabilities::Need;
 use crate::conformance::case::{Case, Check};
 use crate::conformance::script::Step;
-use crate::conformance::source::Source::{Inferred, Page, Uncertain};
+use crate::conformance::source::Source::{Inferred, Page, Practice, Uncertain};
 
 pub(super) fn cases() -> Vec<Case> {
     [several(), processes(), handles()].into_iter().flatten().collect()
@@ -77,6 +77,15 @@ fn several() -> Vec<Case> {
         .act(store(LENGTH))
         .act(fetch(LENGTH))
         .judged(&[Check::Played, Check::Returned]),
+        must(
+            "client/devices/thirty-two",
+            "Thirty-two devices are served at once.",
+            Page("VDConfig Structure"),
+        )
+        .needs(Need::Devices(32))
+        .act(store(64 * KIB))
+        .act(fetch(64 * KIB))
+        .judged(&[Check::Played, Check::Returned]),
         disputed(
             "client/devices/sixty-four",
             "Sixty-four devices, the most there are, are served at once.",
@@ -128,6 +137,43 @@ fn processes() -> Vec<Case> {
         ))
         .act(backup(&[write(LENGTH / 2), Step::Abort]))
         .judged(&[Check::HeedsAbort, Check::NobodyLeft]),
+        secondary(must(
+            "client/secondary/several-commands",
+            "Several commands may wait for each secondary process.",
+            Page("Active"),
+        ))
+        .act(backup(&[write(LENGTH), Step::Flush]).depth(4))
+        .act(fetch(LENGTH).depth(4))
+        .judged(&[Check::Played, Check::Returned]),
+        secondary(must(
+            "client/secondary/death-noticed",
+            "The client itself detects the death of a secondary process, and aborts the set.",
+            Page("Process Model"),
+        ))
+        .hint("The interface watches over the server and the primary; wait for your children.")
+        .act(backup(&[write(LENGTH / 2), Step::KillSecondary]))
+        .judged(&[Check::AbortsForSecondary, Check::HeedsAbort]),
+        secondary(should(
+            "client/secondary/exit-code",
+            "A client of which a process died ends with an error.",
+            Practice("schedulers look at the exit code"),
+        ))
+        .act(backup(&[write(LENGTH / 2), Step::KillSecondary]))
+        .judged(&[Check::FailsWhenCutOff]),
+        secondary(should(
+            "client/secondary/server-death",
+            "The server's death ends every process of the client.",
+            Inferred("Process Model"),
+        ))
+        .act(backup(&[write(LENGTH / 2), Step::Die]))
+        .judged(&[Check::HeedsAbort, Check::NobodyLeft]),
+        secondary(should(
+            "client/secondary/nothing-left",
+            "Nothing that secondary processes opened stays in shared memory.",
+            Inferred("Close"),
+        ))
+        .act(store(LENGTH))
+        .judged(&[Check::NothingLeft]),
     ]
 }
 
@@ -164,5 +210,50 @@ fn handles() -> Vec<Case> {
         .act(backup(&[write(LENGTH / 2), Step::MoreBuffers, write(LENGTH / 2), Step::Flush]))
         .act(fetch(LENGTH))
         .judged(&[Check::Played, Check::Returned]),
+        by_handle(must(
+            "client/handles/several-commands",
+            "The buffers of several waiting commands have handles of their own.",
+            Page("GetBufferHandle"),
+        ))
+        .act(backup(&[write(LENGTH), Step::Flush]).depth(4))
+        .act(fetch(LENGTH).depth(4))
+        .judged(&[Check::Played, Check::Returned]),
+        by_handle(must(
+            "client/handles/sizes",
+            "A handle stands for a buffer, and the command says how many of its bytes count.",
+            Page("MapBufferHandle"),
+        ))
+        .act(backup(&[Step::Write { bytes: 48 * KIB, size: 1536 }, Step::Flush]).length(48 * KIB))
+        .act(restore(&[Step::ReadToEnd { size: 512 }]).length(48 * KIB))
+        .judged(&[Check::Played, Check::Returned, Check::NothingBehindEnd]),
+        by_handle(must(
+            "client/handles/abort",
+            "An abort ends the process that moves the bytes, too.",
+            Page("Abnormal Termination"),
+        ))
+        .act(backup(&[write(LENGTH / 2), Step::Abort]))
+        .judged(&[Check::HeedsAbort, Check::NobodyLeft]),
+        by_handle(should(
+            "client/handles/server-death",
+            "The server's death ends the process that moves the bytes, too.",
+            Inferred("Process Model"),
+        ))
+        .act(backup(&[write(LENGTH / 2), Step::Die]))
+        .judged(&[Check::HeedsAbort, Check::NobodyLeft]),
+        by_handle(should(
+            "client/handles/closes",
+            "The process that maps handles closes the set that it joined.",
+            Inferred("Close"),
+        ))
+        .act(store(LENGTH))
+        .judged(&[Check::SecondariesClose]),
+        by_handle(should(
+            "client/handles/in-bounds",
+            "The process that moves the bytes writes none behind a Read's.",
+            Inferred("Active"),
+        ))
+        .act(store(LENGTH))
+        .act(restore(&[Step::Read { bytes: 16 * KIB, size: 512 }]))
+        .judged(&[Check::InBounds, Check::Returned]),
     ]
 }

@@ -1,8 +1,10 @@
 //! Aborts, deaths, Close, and what is left behind.
 
-use super::scripts::{LENGTH, backup, fetch, must, read, restore, should, store, write};
+use super::scripts::{
+    LENGTH, TRANSFER, backup, command, fetch, must, read, restore, should, store, write,
+};
 use crate::conformance::case::{Case, Check};
-use crate::conformance::script::{Script, Step};
+use crate::conformance::script::{Item, Script, Step};
 use crate::conformance::source::Source::{Inferred, Page, Practice};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -12,7 +14,16 @@ pub(super) fn cases() -> Vec<Case> {
 /// Where a statement may be cut off: a name, words for the rule, whether a medium is needed first,
 /// the statement up to there.
 fn places() -> Vec<(&'static str, &'static str, bool, Script)> {
+    let waiting = |item| backup(&[Step::Send(vec![item; 4])]).depth(4);
+    let refused = [write(LENGTH / 2), command(99)];
     vec![
+        (
+            "with-several-commands",
+            "while four commands wait",
+            false,
+            waiting(Item::Write(TRANSFER)),
+        ),
+        ("in-place-of-ClearError", "behind a refused command", false, backup(&refused)),
         ("mid-backup", "in the middle of a BACKUP", false, backup(&[write(LENGTH / 2)])),
         ("before-Flush", "between the last Write and Flush", false, backup(&[write(LENGTH)])),
         ("after-Flush", "behind the Flush", false, backup(&[write(LENGTH), Step::Flush])),
@@ -89,6 +100,20 @@ fn behaviour() -> Vec<Case> {
         .act(store(LENGTH))
         .act(fetch(LENGTH))
         .judged(&[Check::Returned]),
+        should(
+            "client/server-death/opened",
+            "The server's death before the first command ends the client.",
+            Inferred("Process Model"),
+        )
+        .act(backup(&[Step::Pause(50), Step::Die]))
+        .judged(&[Check::HeedsAbort]),
+        should(
+            "client/server-death/nothing-left",
+            "After the server's death nothing of the set stays in shared memory.",
+            Inferred("Close"),
+        )
+        .act(half().then(&[Step::Die]))
+        .judged(&[Check::NothingLeft]),
         should(
             "client/server-death/exit-code",
             "A client whose server died ends with an error.",

@@ -3,14 +3,16 @@
 use vdi_protocol::{CommandCode, CompletionCode};
 
 use super::scripts::{
-    KIB, LENGTH, TRANSFER, backup, command, fetch, must, restore, should, store, write,
+    KIB, LENGTH, MIB, TRANSFER, backup, command, disputed, fetch, must, restore, should, store,
+    write,
 };
 use crate::conformance::capabilities::Need;
 use crate::conformance::case::{Case, Check};
 use crate::conformance::script::{Item, Step};
-use crate::conformance::source::Source::{Inferred, Page};
+use crate::conformance::source::Source::{Inferred, Page, Practice, Uncertain};
 
 const DONE: &[CompletionCode] = &[CompletionCode::ERROR_SUCCESS];
+const REFUSED: &[CompletionCode] = &[CompletionCode::ERROR_NOT_SUPPORTED];
 
 pub(super) fn cases() -> Vec<Case> {
     [tape(), disk(), snapshot()].into_iter().flatten().collect()
@@ -109,8 +111,27 @@ fn tape() -> Vec<Case> {
         )
         .act(backup(&[write(half), Step::Abort]))
         .judged(&[Check::HeedsAbort]),
+        should(
+            "client/tape/Load",
+            "A tape-like client, which said that its media are removable, supports Load.",
+            Inferred("Client Supported Commands"),
+        )
+        .hint("Without another medium answer a code such as 21 ERROR_NOT_READY, not 50.")
+        .act(store(LENGTH))
+        .act(fetch(LENGTH).then(&[Step::ClearError, command(CommandCode::LOAD.0)]))
+        .judged(&[Check::Supports(CommandCode::LOAD), Check::EveryCommandCompleted]),
+        must(
+            "client/tape/full-medium",
+            "A tape that takes no more is told by a refused Write or Flush.",
+            Page("End Of Media and Unexpected Filemarks"),
+        )
+        .needs(Need::RawMedia)
+        .limited(MIB)
+        .act(store(4 * MIB))
+        .judged(&[Check::Refused]),
     ]
     .into_iter()
+    .chain(in_every_mode("tape", "tape-like"))
     .map(|case| case.needs(Need::Tape))
     .collect()
 }
@@ -191,10 +212,101 @@ fn disk() -> Vec<Case> {
         )
         .act(backup(&[write(LENGTH / 2), Step::Abort]))
         .judged(&[Check::HeedsAbort]),
+        disputed(
+            "client/disk/GetPosition",
+            "A disk-like device says where it is.",
+            Uncertain("VDC_GetPosition", "the table of commands does not list it for disks"),
+        )
+        .act(backup(&[command(CommandCode::GET_POSITION.0), write(whole), Step::Flush]))
+        .judged(&[Check::Answers(CommandCode::GET_POSITION, DONE)]),
+        should(
+            "client/disk/tape-commands",
+            "A disk-like client refuses the commands that wind a tape, and goes on.",
+            Page("Client Supported Commands"),
+        )
+        .act(
+            backup(&[])
+                .then(&[command(CommandCode::REWIND.0), Step::ClearError])
+                .then(&[command(CommandCode::WRITE_MARK.0), Step::ClearError])
+                .then(&[command(CommandCode::SKIP_MARKS.0), Step::ClearError])
+                .then(&[command(CommandCode::SKIP_BLOCKS.0), Step::ClearError])
+                .then(&[write(whole), Step::Flush]),
+        )
+        .judged(&[
+            Check::Answers(CommandCode::REWIND, REFUSED),
+            Check::Answers(CommandCode::WRITE_MARK, REFUSED),
+            Check::Answers(CommandCode::SKIP_MARKS, REFUSED),
+            Check::Answers(CommandCode::SKIP_BLOCKS, REFUSED),
+            Check::Played,
+        ]),
     ]
     .into_iter()
+    .chain(in_every_mode("disk", "disk-like"))
     .map(|case| case.needs(Need::Disk))
     .collect()
+}
+
+/// What holds for pipes, tapes and disks alike.
+fn in_every_mode(mode: &str, like: &str) -> Vec<Case> {
+    let case =
+        |name: &str, rule: String, page| must(&format!("client/{mode}/{name}"), &rule, Page(page));
+    let around = |middle: &[Step]| {
+        backup(&[write(LENGTH / 2)]).then(middle).then(&[write(LENGTH / 2), Step::Flush])
+    };
+    vec![
+        case(
+            "Flush",
+            format!("Flush of a {like} device is completed with ERROR_SUCCESS."),
+            "VDC_Flush",
+        )
+        .act(store(LENGTH))
+        .judged(&[Check::Answers(CommandCode::FLUSH, DONE)]),
+        case(
+            "ClearError",
+            format!("ClearError of a {like} device is completed with ERROR_SUCCESS."),
+            "Command Error Handling",
+        )
+        .act(backup(&[write(LENGTH / 2), command(99), Step::ClearError]))
+        .judged(&[Check::Answers(CommandCode::CLEAR_ERROR, DONE)]),
+        case(
+            "unknown-command",
+            format!("A {like} client answers unknown commands with ERROR_NOT_SUPPORTED."),
+            "Command General Rules",
+        )
+        .act(around(&[command(99), Step::ClearError]))
+        .judged(&[Check::Answers(CommandCode(99), REFUSED)]),
+        case(
+            "end-on-transfer",
+            format!("A {like} medium that ends with a full Read answers the next with no bytes."),
+            "VDC_Read",
+        )
+        .act(store(4 * u64::from(TRANSFER)))
+        .act(fetch(4 * u64::from(TRANSFER)))
+        .judged(&[Check::Returned, Check::NothingBehindEnd]),
+        case(
+            "durable",
+            format!("What a Flush of a {like} device acknowledged outlives the client."),
+            "VDC_Flush",
+        )
+        .needs(Need::RawMedia)
+        .act(backup(&[write(LENGTH), Step::Flush, Step::KillClient]))
+        .act(restore(&[Step::Read { bytes: LENGTH, size: TRANSFER }]))
+        .judged(&[Check::Returned]),
+        case(
+            "until-close",
+            format!("A {like} device is served until GetCommand says VD_E_CLOSE."),
+            "GetCommand",
+        )
+        .act(store(LENGTH))
+        .judged(&[Check::Played, Check::SawClose]),
+        should(
+            &format!("client/{mode}/server-death"),
+            &format!("The server's death ends a {like} client as any other."),
+            Inferred("Process Model"),
+        )
+        .act(backup(&[write(LENGTH / 2), Step::Die]))
+        .judged(&[Check::HeedsAbort]),
+    ]
 }
 
 fn snapshot() -> Vec<Case> {
@@ -204,7 +316,36 @@ fn snapshot() -> Vec<Case> {
     let mount = CommandCode::MOUNT_SNAPSHOT;
     let taken =
         || backup(&[header(), command(prepare.0), header(), command(snapshot.0)]).length(8192);
+    let prepared = [header(), command(prepare.0), header()];
     vec![
+        must(
+            "client/snapshot/abort",
+            "An abort of the frozen database, in place of Snapshot, ends the client.",
+            Page("Abnormal Termination"),
+        )
+        .act(backup(&prepared).length(8192).then(&[Step::Abort]))
+        .judged(&[Check::HeedsAbort]),
+        should(
+            "client/snapshot/exit-code",
+            "A client whose snapshot was aborted ends with an error.",
+            Practice("schedulers look at the exit code"),
+        )
+        .act(backup(&prepared).length(8192).then(&[Step::Abort]))
+        .judged(&[Check::FailsWhenCutOff]),
+        should(
+            "client/snapshot/server-death",
+            "The server's death while the database is frozen ends the client.",
+            Inferred("Process Model"),
+        )
+        .act(backup(&prepared).length(8192).then(&[Step::Die]))
+        .judged(&[Check::HeedsAbort]),
+        should(
+            "client/snapshot/Flush",
+            "A Flush before Snapshot is completed with success.",
+            Inferred("VDC_Snapshot"),
+        )
+        .act(backup(&prepared).length(8192).then(&[Step::Flush, command(snapshot.0)]))
+        .judged(&[Check::Answers(CommandCode::FLUSH, DONE), Check::Answers(snapshot, DONE)]),
         must(
             "client/snapshot/PrepareToFreeze",
             "PrepareToFreeze is completed with success to let the freeze happen.",

@@ -67,6 +67,14 @@ fn sizes() -> Vec<Case> {
         .act(store(LENGTH))
         .act(restore(&[Step::Send(mixed), Step::Await, Step::ReadToEnd { size: 1536 }]).depth(6))
         .judged(&[Check::Returned, Check::NothingBehindEnd]),
+        must(
+            "client/Read/odd-blocks",
+            "A Read may be any number of blocks, 127 as well as 128.",
+            page,
+        )
+        .act(store(LENGTH))
+        .act(restore(&[Step::ReadToEnd { size: 127 * 512 }]))
+        .judged(&[Check::Returned, Check::NothingBehindEnd]),
         must("client/Read/block-by-block", "A RESTORE may read one block at a time.", page)
             .act(store(64 * KIB))
             .act(restore(&[Step::ReadToEnd { size: 512 }]).length(64 * KIB))

@@ -65,7 +65,23 @@ fn create() -> Vec<Case> {
             Microsoft("readme and code of the Linux sample (umask)"),
             Check::GroupAccess,
         )
-        .hint("Call umask(0) before Create, as Microsoft's Linux sample does."),
+        .hint("Call umask(0) before Create, as Microsoft's Linux sample does.")
+        .private(),
+        configuration(
+            "client/Create/server-time-out",
+            "A client answers every command within the serverTimeOut that it asks for.",
+            Page("VDConfig Structure"),
+            Check::WithinServerTimeOut,
+        )
+        .hint("serverTimeOut counts milliseconds; after two of them without an answer the server aborts."),
+        should(
+            "client/Create/device-count",
+            "VDConfig.deviceCount is the number of VIRTUAL_DEVICE clauses.",
+            Inferred("VDConfig Structure"),
+        )
+        .needs(Need::Devices(3))
+        .act(store(LENGTH))
+        .judged(&[Check::Played]),
     ]
 }
 

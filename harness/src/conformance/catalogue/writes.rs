@@ -88,6 +88,19 @@ fn shapes() -> Vec<Case> {
             backup(&[Step::Send(mixed), Step::Await, Step::Flush]).length(total).depth(5),
         ),
         round_trip(
+            "client/Write/odd-blocks",
+            "A transfer may be any number of blocks, 127 as well as 128.",
+            "Configuration",
+            backup(&[Step::Write { bytes: 127 * 512 * 3, size: 127 * 512 }, Step::Flush])
+                .length(127 * 512 * 3),
+        ),
+        round_trip(
+            "client/Write/other-blocks",
+            "A block may have 4 KiB.",
+            "Configuration",
+            store(96 * KIB).blocks(4096),
+        ),
+        round_trip(
             "client/Write/small-transfers",
             "A stream may come in hundreds of small Writes.",
             "Configuration",
@@ -299,6 +312,15 @@ fn complete() -> Vec<Case> {
             .act(store(LENGTH))
             .act(fetch(LENGTH))
             .judged(&[Check::Played, Check::Returned]),
+        must(
+            "client/Complete/durable",
+            "What was completed is readable though the client was killed directly after.",
+            Article(KB),
+        )
+        .needs(Need::RawMedia)
+        .act(backup(&flushed).then(&[Step::Complete, Step::KillClient]))
+        .act(restore(&[read(LENGTH)]))
+        .judged(&[Check::Returned]),
         must(
             "client/Complete/abort-before-it",
             "An abort in place of Complete ends the client.",

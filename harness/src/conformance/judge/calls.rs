@@ -267,14 +267,18 @@ fn handles_cross(act: &Act) -> Result<(), Finding> {
             format!("{} were got and {} mapped", given.len(), mapped.len()),
         );
     }
-    let stray = mapped
-        .iter()
-        .find(|(handle, pid)| !given.iter().any(|(other, owner)| other == handle && owner != pid));
-    match stray {
-        Some((handle, pid)) => finding(
-            "only handles that another process of the set got are mapped",
-            format!("process {pid} mapped {handle:#x}, which nobody else had"),
-        ),
+    let crosses = |(handle, pid): &(u64, u32)| {
+        given.iter().any(|(other, owner)| other == handle && owner != pid)
+    };
+    if !mapped.iter().any(crosses) {
+        return finding(
+            "a buffer's handle is mapped in another process than the one that got it",
+            "every handle was mapped where it was got",
+        );
+    }
+    let refused = |call: &&Call| call.status == HResult::VD_E_INVALID;
+    match act.calls_of("MapBufferHandle").find(refused) {
+        Some(call) => finding("only handles that GetBufferHandle gave are mapped", shown(call)),
         None => Ok(()),
     }
 }

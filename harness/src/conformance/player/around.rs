@@ -16,6 +16,25 @@ pub(super) fn kill(_: u32) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 
+/// A process that this one has started, if any lives.
+#[cfg(target_os = "linux")]
+pub(super) fn child_of(pid: u32) -> Option<u32> {
+    let parent = |process: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // Behind the name, which may hold anything: the state, then the parent.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let entries = std::fs::read_dir("/proc").ok()?.flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .find(|process| parent(process) == Some(pid))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn child_of(_: u32) -> Option<u32> {
+    None
+}
+
 /// The shared objects of the namespace and their permissions, where they are files.
 #[cfg(unix)]
 pub(super) fn objects_of(environment: &Environment) -> Vec<Object> {

@@ -38,7 +38,7 @@ function tabs(entry, column, choose) {
 
 function fill(body, entry, result) {
   body.append(element("p", { class: "verdict-line" }, badge(result.verdict), element("span", {}, result.reason || MEANING[result.verdict]),
-    element("span", {}, duration(result.micros))));
+    result.level ? element("span", {}, `judged at level ${result.level}`) : null, element("span", {}, duration(result.micros))));
   const pair = element("dl", { class: "pair" });
   if (result.expected) pair.append(element("dt", {}, "Expected"), element("dd", {}, result.expected));
   if (result.seen) {
@@ -51,7 +51,7 @@ function fill(body, entry, result) {
   if (result.reproduce) body.append(element("h3", {}, "Reproduce"), command(result.reproduce));
   if (result.lanes) {
     const count = result.lanes.reduce((sum, lane) => sum + lane.events.length, 0);
-    body.append(element("h3", {}, "Timeline"), timeline(result.lanes, `Timeline of ${entry.id}: ${count} events; the table below has them in words.`, Math.max(540, byId("detail").clientWidth - 52)),
+    body.append(element("h3", {}, "Timeline"), timeline(result.lanes, `Timeline of ${entry.id}: ${count} events; the table below has them in words.`, Math.max(480, byId("detail").clientWidth - 52)),
       legend(result.lanes), eventTable(result.lanes, count));
   }
   if (result.evidence && result.evidence.length) body.append(element("h3", {}, "Evidence"), element("pre", { class: "evidence", tabindex: "0" }, result.evidence.join("\n")));

@@ -5,13 +5,14 @@ function sentence(run, k) {
   const results = data.cases.map((entry) => entry.results[k]).filter(Boolean);
   const counts = tally(results);
   const judged = results.filter((result) => result.verdict !== "SKIP" && result.verdict !== "N/A").length;
-  const broken = (level) => data.cases.filter((entry) => entry.level === level && entry.results[k] && BROKEN.has(entry.results[k].verdict)).length;
+  const broken = (level) => data.cases.filter((entry) => entry.results[k] && (entry.results[k].level || entry.level) === level && BROKEN.has(entry.results[k].verdict)).length;
   const rules = (count) => `${count} ${count === 1 ? "rule" : "rules"}`;
   if (!judged) return ["void", "Nothing was judged"];
   if (broken("must")) return ["bad", `Breaks ${rules(broken("must"))} that a client must keep`];
   if (counts.XPASS) return ["bad", `${counts.XPASS} expected ${counts.XPASS === 1 ? "failure" : "failures"} passed`];
   if (counts.ERROR) return ["odd", `${counts.ERROR} of ${judged} could not be judged`];
   if (broken("should")) return ["good", `Keeps every must; breaks ${rules(broken("should"))} that it should keep`];
+  if (broken("disputed")) return ["good", `Keeps every must and should; differs in ${broken("disputed")} disputed ${broken("disputed") === 1 ? "rule" : "rules"}`];
   return ["good", "Keeps every rule that was judged"];
 }
 
@@ -179,9 +180,15 @@ function start() {
   };
   addEventListener("scroll", () => draw(false), { passive: true });
   addEventListener("resize", measure);
-  addEventListener("hashchange", () => { state.verdicts.clear(); state.levels.clear(); recall(); });
+  addEventListener("hashchange", () => { state.verdicts.clear(); state.levels.clear(); recall(); reveal(); });
   addEventListener("beforeprint", () => draw(false, true));
   measure();
+  reveal();
+}
+
+// The row of the case that a link opens.
+function reveal() {
+  if (state.open) activate(state.active);
 }
 
 start();
