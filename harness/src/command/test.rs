@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use regex::bytes::{Regex, RegexBuilder};
 use sqlvdi::caller::locate;
 
 use super::output;
 use super::statement::seconds;
 use crate::conformance::results::Partition;
 use crate::conformance::{
-    Capabilities, Case, Expectations, Live, Run, Subject, catalogue, select, summary, unknown,
+    Capabilities, Case, Expectations, Front, Live, Patterns, Run, Subject, catalogue, select,
+    summary, unknown,
 };
 use crate::exit::Failure;
 use crate::report::Report;
@@ -28,6 +30,18 @@ pub(super) struct Arguments {
     /// The same are in its environment: VDISIM_OP, VDISIM_SET …
     #[arg(long, value_name = "CMD")]
     client: Option<String>,
+    /// Who sends the BACKUP or RESTORE [default: direct if the command names {set} or {devices}, else
+    /// sqlcmd, which has TDS too]. A client that sends it gets {server} (host,port), {port}, {user},
+    /// {password} and {database}, and the same as VDISIM_SERVER …, SQLCMDSERVER …
+    #[arg(long, value_name = "FRONT", requires = "client")]
+    front: Option<Front>,
+    /// Who succeeds prints a match of this regular expression, on either stream; counts in the place
+    /// of the exit code. `^` and `$` are the ends of a line
+    #[arg(long, value_name = "REGEX", requires = "client", value_parser = pattern)]
+    success_pattern: Option<Regex>,
+    /// Who fails prints a match of this regular expression; counts in the place of the exit code
+    #[arg(long, value_name = "REGEX", requires = "client", value_parser = pattern)]
+    failure_pattern: Option<Regex>,
     /// What the client is called in reports [default: its command]
     #[arg(long, value_name = "NAME", requires = "client")]
     label: Option<String>,
@@ -134,6 +148,11 @@ impl Arguments {
         Ok(Run {
             label: self.label(&subject),
             command: self.client.clone(),
+            front: subject.front(self.front).map_err(|error| Failure::Usage(error.to_string()))?,
+            patterns: Patterns {
+                success: self.success_pattern.clone(),
+                failure: self.failure_pattern.clone(),
+            },
             subject,
             vdisim,
             drop_in,
@@ -189,12 +208,23 @@ impl Arguments {
             path.as_deref().and_then(Path::to_str).map_or(String::new(), |path| quoted(name, path))
         };
         let client = self.client.as_deref().map_or(String::new(), |line| quoted("--client", line));
+        let pattern = |name: &str, pattern: &Option<Regex>| {
+            pattern.as_ref().map_or(String::new(), |pattern| quoted(name, pattern.as_str()))
+        };
+        let front = self.front.and_then(|front| front.to_possible_value());
+        let front = front.map_or(String::new(), |front| quoted("--front", front.get_name()));
         format!(
-            "{client}{}{}",
+            "{client}{front}{}{}{}{}",
+            pattern("--success-pattern", &self.success_pattern),
+            pattern("--failure-pattern", &self.failure_pattern),
             path("--capabilities", &self.capabilities),
             path("--sqlvdi", &self.sqlvdi)
         )
     }
+}
+
+fn pattern(text: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(text).multi_line(true).build()
 }
 
 /// Is set at Ctrl-C: the run ends, kills what it started and tells what it knows. A second Ctrl-C

@@ -138,6 +138,8 @@ pub(crate) enum Check {
     NobodyLeft,
     /// The exit code tells of a failure where the statement was cut off or a command refused.
     FailsWhenCutOff,
+    /// The client says that it succeeded where the server said so.
+    ReportsSuccess,
     /// Bytes were synchronised with the disk.
     Syncs,
     /// As many processes called the interface as there are devices, beside the primary.

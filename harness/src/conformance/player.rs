@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fake_sqlserver::transfer::{Expected, SeededBytes, kill_this_process};
+use fake_sqlserver::transfer::{AbortHandle, Expected, SeededBytes, kill_this_process};
 use vdi_device::{Buffer, Completed, Environment, Request, ServerDevice, ServerSet};
 use vdi_protocol::{CommandCode, Features, HResult, ServerConfig};
 
@@ -34,10 +34,23 @@ type Played<T = ()> = Result<T, Stop>;
 pub(crate) fn play(environment: &Environment, order: &Order) -> std::io::Result<()> {
     vdi_region::install_truncation_guard();
     let recorder = Recorder::create(&order.record)?;
+    perform(environment, order, &recorder, &|_| {});
+    Ok(())
+}
+
+/// Plays an order's script; how it went is in the record. `attend` hears of the set once it is
+/// there, for whoever may have to abort it.
+pub(crate) fn perform(
+    environment: &Environment,
+    order: &Order,
+    recorder: &Recorder,
+    attend: &dyn Fn(AbortHandle),
+) {
     let mut player = Player {
         environment,
         order,
         recorder,
+        attend,
         set: None,
         lanes: Vec::new(),
         agent: None,
@@ -60,13 +73,13 @@ pub(crate) fn play(environment: &Environment, order: &Order) -> std::io::Result<
     if ended.is_ok() {
         player.note(What::Finished);
     }
-    Ok(())
 }
 
 struct Player<'o> {
     environment: &'o Environment,
     order: &'o Order,
-    recorder: Recorder,
+    recorder: &'o Recorder,
+    attend: &'o dyn Fn(AbortHandle),
     set: Option<ServerSet>,
     lanes: Vec<Lane>,
     agent: Option<JoinHandle<()>>,
@@ -242,6 +255,8 @@ impl Player<'_> {
                 self.close_devices();
                 Ok(())
             }
+            // Of the statement, not of the set.
+            Step::Refuse | Step::FailStatement => Ok(()),
         }
     }
 
@@ -269,6 +284,7 @@ impl Player<'_> {
             Ok(set) => set,
             Err(error) => return Err(self.stop(format!("no set was created: {error}"))),
         };
+        (self.attend)(AbortHandle::of(&set));
         let objects = objects_of(self.environment);
         let asked = set.get_configuration().map_err(|error| {
             self.set = Some(set.clone());

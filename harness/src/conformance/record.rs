@@ -23,6 +23,10 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum What {
+    /// The client's statement arrived, over these devices.
+    Statement { devices: Vec<String> },
+    /// What the client was told of its statement.
+    Answered { success: bool },
     /// The client's set was opened.
     Attached { asked: Asked, client: u32, objects: Vec<Object> },
     /// The set is configured.

@@ -7,11 +7,13 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::capabilities::Capabilities;
+use super::capabilities::{Capabilities, Need};
 use super::case::{Case, ClientTrial, Trial};
 use super::expectation::Expectations;
+use super::front::Front;
 use super::judge::{Finding, judge};
 use super::observation::{Act, Ended, timelines};
+use super::patterns::Patterns;
 use super::probe;
 use super::record::now;
 use super::results::{CaseResult, Level, Partition, RunKind, RunResults, VERSION, Verdict};
@@ -33,6 +35,10 @@ pub struct Run {
     pub vdisim: PathBuf,
     /// The drop-in.
     pub drop_in: PathBuf,
+    /// Who sends the BACKUP or RESTORE.
+    pub front: Front,
+    /// What the client's output says of its success, in the place of its exit code.
+    pub patterns: Patterns,
     /// What the client supports.
     pub capabilities: Capabilities,
     /// Known failures.
@@ -171,6 +177,11 @@ impl Run {
             result.reason = Some(format!("the client does not declare '{need}'"));
             return Ok(result);
         }
+        if let Some(why) = self.misfit(case) {
+            result.verdict = Verdict::NotApplicable;
+            result.reason = Some(why.to_owned());
+            return Ok(result);
+        }
         let tried = match &case.trial {
             Trial::Client(trial) => self.client(case, trial, number, interrupted, &mut result),
             Trial::Cell(cell) => self.cell(cell, number, &mut result),
@@ -190,6 +201,17 @@ impl Run {
         self.expect(&mut result);
         result.seconds = begin.elapsed().as_secs_f64();
         Ok(result)
+    }
+
+    /// Why a case cannot be tried with the front-end of the run.
+    fn misfit(&self, case: &Case) -> Option<&'static str> {
+        let Trial::Client(trial) = &case.trial else { return None };
+        if case.needs.contains(&Need::Sql) && !self.front.is_sql() {
+            return Some("the client does not send the statement itself");
+        }
+        let invents = self.front.is_sql() && !self.subject.is_told_the_name();
+        (invents && trial.set.is_some())
+            .then_some("the client invents the set's name, and here it is to have another")
     }
 
     /// Turns the verdict of a case that is known to fail.
@@ -244,6 +266,8 @@ impl Run {
             vdisim: &self.vdisim,
             drop_in: &self.drop_in,
             subject: &self.subject,
+            front: self.front,
+            patterns: &self.patterns,
             seed: self.seed,
             stall: self.stall + self.capabilities.flush_hold,
             start: self.stall + self.capabilities.start_time,
@@ -263,6 +287,7 @@ impl Run {
                 devices: devices.clone(),
                 files: files.clone(),
                 needs: case.needs.clone(),
+                desk: None,
             };
             let (file_limit, syscalls) = (trial.file_limit, trial.syscalls);
             let statement = Statement { script, brief, file_limit, syscalls, unit };

@@ -84,6 +84,8 @@ fn step(step: &Step) -> String {
         Step::Die => "the server dies".to_owned(),
         Step::KillClient => "the client is killed".to_owned(),
         Step::Close => "close".to_owned(),
+        Step::Refuse => "the statement is refused".to_owned(),
+        Step::FailStatement => "the statement fails all the same".to_owned(),
     }
 }
 
@@ -137,6 +139,7 @@ fn judgement(check: Check) -> String {
         Check::NothingLeft => "no shared object is left",
         Check::NobodyLeft => "no process of the client is left",
         Check::FailsWhenCutOff => "the exit code is not 0",
+        Check::ReportsSuccess => "the client says that it succeeded where the server said so",
         Check::Syncs => "fsync or the like was called",
         Check::OneProcessADevice => "each device is opened in a process of its own",
         Check::SecondariesClose => "every process that joined closes the set",

@@ -109,8 +109,8 @@ const BROKEN: &[Broken] = &[
     broken("always-succeeds", &["SignalAbort/exit-code", "server-death/exit-code"], &["*exit-code*", "Complete/death-before-it"]),
 ];
 
-/// What the good client does not do: it has no second process.
-const BEYOND: [Need; 2] = [Need::Processes, Need::Handles];
+/// What the good client does not do: it has no second process, and sends no statement.
+const BEYOND: [Need; 3] = [Need::Processes, Need::Handles, Need::Sql];
 
 fn of_clients() -> Vec<String> {
     let cases = catalogue::all();

@@ -4,6 +4,7 @@
 
 mod broken;
 mod catalogue;
+mod fronts;
 mod input;
 mod subject;
 mod verdicts;

@@ -9,6 +9,7 @@ mod reads;
 mod round_trips;
 mod scripts;
 mod setup;
+mod sql;
 mod writes;
 
 use super::case::Case;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Case> {
         writes::cases(),
         reads::cases(),
         ending::cases(),
+        sql::cases(),
         devices::cases(),
         modes::cases(),
         interface::cases(),
