@@ -13,8 +13,8 @@ use super::output;
 use super::statement::seconds;
 use crate::conformance::results::Partition;
 use crate::conformance::{
-    Capabilities, Case, Expectations, Front, Live, Patterns, Run, Subject, catalogue, select,
-    summary, unknown,
+    Capabilities, Case, Expectations, Front, Live, Patterns, Resident, ResidentError, Run, Subject,
+    catalogue, select, summary, unknown,
 };
 use crate::exit::Failure;
 use crate::report::Report;
@@ -28,25 +28,37 @@ pub(super) struct Arguments {
     /// The client's command line, split into words as a shell does; {op} becomes backup or restore,
     /// {set} the set's name, {file} a path for the medium; also {device}, {devices}, {files}, {mode}.
     /// The same are in its environment: VDISIM_OP, VDISIM_SET …
-    #[arg(long, value_name = "CMD")]
+    #[arg(long, value_name = "CMD", group = "subject")]
     client: Option<String>,
+    /// In the place of --client, for a resident agent: the command that has it back up or restore, and
+    /// ends when that is done; the same placeholders. The agent runs with our drop-in, in our
+    /// VDISIM_NAMESPACE, unless --start starts it
+    #[arg(long, value_name = "CMD", group = "subject")]
+    trigger: Option<String>,
+    /// Starts the agent, once, and again if a case has killed it. It can be triggered when this command
+    /// ends, or prints something, or after a second
+    #[arg(long, value_name = "CMD", requires = "trigger")]
+    start: Option<String>,
+    /// Ends the agent [default: what --start started is killed]
+    #[arg(long, value_name = "CMD", requires = "start")]
+    stop: Option<String>,
     /// Who sends the BACKUP or RESTORE [default: direct if the command names {set} or {devices}, else
     /// sqlcmd, which has TDS too]. A client that sends it gets {server} (host,port), {port}, {user},
     /// {password} and {database}, and the same as VDISIM_SERVER …, SQLCMDSERVER …
-    #[arg(long, value_name = "FRONT", requires = "client")]
+    #[arg(long, value_name = "FRONT", requires = "subject")]
     front: Option<Front>,
     /// Who succeeds prints a match of this regular expression, on either stream; counts in the place
     /// of the exit code. `^` and `$` are the ends of a line
-    #[arg(long, value_name = "REGEX", requires = "client", value_parser = pattern)]
+    #[arg(long, value_name = "REGEX", requires = "subject", value_parser = pattern)]
     success_pattern: Option<Regex>,
     /// Who fails prints a match of this regular expression; counts in the place of the exit code
-    #[arg(long, value_name = "REGEX", requires = "client", value_parser = pattern)]
+    #[arg(long, value_name = "REGEX", requires = "subject", value_parser = pattern)]
     failure_pattern: Option<Regex>,
     /// What the client is called in reports [default: its command]
-    #[arg(long, value_name = "NAME", requires = "client")]
+    #[arg(long, value_name = "NAME", requires = "subject")]
     label: Option<String>,
     /// What the client supports [default: one pipe-like device, backup and restore]
-    #[arg(long, value_name = "FILE", requires = "client")]
+    #[arg(long, value_name = "FILE", requires = "subject")]
     capabilities: Option<PathBuf>,
     /// Failures that are known; one that passes fails the run
     #[arg(long, value_name = "FILE")]
@@ -133,7 +145,7 @@ impl Arguments {
         }
         let vdisim = std::env::current_exe()
             .map_err(|error| Failure::NotStarted { program: "vdisim".to_owned(), error })?;
-        let subject = match &self.client {
+        let subject = match self.line() {
             Some(line) => {
                 Subject::parse(line).map_err(|error| Failure::Usage(error.to_string()))?
             }
@@ -147,7 +159,8 @@ impl Arguments {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Run {
             label: self.label(&subject),
-            command: self.client.clone(),
+            command: self.line().map(str::to_owned),
+            resident: self.resident(&vdisim, &drop_in)?,
             front: subject.front(self.front).map_err(|error| Failure::Usage(error.to_string()))?,
             patterns: Patterns {
                 success: self.success_pattern.clone(),
@@ -167,6 +180,23 @@ impl Arguments {
             partition: self.partition,
             reproduce: self.reproduce(),
         })
+    }
+
+    /// The command line of whoever is tested.
+    fn line(&self) -> Option<&str> {
+        self.client.as_deref().or(self.trigger.as_deref())
+    }
+
+    fn resident(&self, vdisim: &Path, drop_in: &Path) -> Result<Option<Arc<Resident>>, Failure> {
+        if self.trigger.is_none() {
+            return Ok(None);
+        }
+        let (start, stop) = (self.start.as_deref(), self.stop.as_deref());
+        match Resident::new(start, stop, vdisim, drop_in) {
+            Ok(resident) => Ok(Some(Arc::new(resident))),
+            Err(error @ ResidentError::Words(..)) => Err(Failure::Usage(error.to_string())),
+            Err(error) => Err(Failure::Environment(error.to_string())),
+        }
     }
 
     fn label(&self, subject: &Subject) -> String {
@@ -192,7 +222,7 @@ impl Arguments {
     fn chosen<'c>(&self, all: &'c [Case]) -> Result<Vec<&'c Case>, Failure> {
         let mut cases =
             select(all, &self.cases).map_err(|error| Failure::Usage(error.to_string()))?;
-        if self.client.is_some() && self.cases.is_empty() {
+        if self.line().is_some() && self.cases.is_empty() {
             cases.retain(|case| case.is_of_clients());
         }
         Ok(match self.partition {
@@ -207,7 +237,17 @@ impl Arguments {
         let path = |name: &str, path: &Option<PathBuf>| {
             path.as_deref().and_then(Path::to_str).map_or(String::new(), |path| quoted(name, path))
         };
-        let client = self.client.as_deref().map_or(String::new(), |line| quoted("--client", line));
+        let line = |name: &str, line: &Option<String>| {
+            line.as_deref().map_or(String::new(), |line| quoted(name, line))
+        };
+        let client = [
+            ("--client", &self.client),
+            ("--trigger", &self.trigger),
+            ("--start", &self.start),
+            ("--stop", &self.stop),
+        ]
+        .map(|(name, value)| line(name, value))
+        .concat();
         let pattern = |name: &str, pattern: &Option<Regex>| {
             pattern.as_ref().map_or(String::new(), |pattern| quoted(name, pattern.as_str()))
         };

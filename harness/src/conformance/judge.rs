@@ -8,7 +8,7 @@ use vdi_protocol::{CommandCode, CompletionCode, Features};
 
 use super::case::Check;
 use super::observation::{Act, Answer, Ended};
-use super::record::{Asked, What};
+use super::record::{Asked, Object, What};
 use super::script::{Operation, Step};
 
 /// How a rule was broken.
@@ -376,10 +376,12 @@ fn surroundings(check: Check, act: &Act) -> Result<(), Finding> {
     match check {
         Check::GroupAccess => {
             let Some(What::Attached { objects, .. }) = act.attached() else { return Ok(()) };
-            match objects.iter().find(|object| object.mode & 0o060 != 0o060) {
-                Some(object) => finding(
+            match objects.iter().find(|object| !object.is_open_to_group()) {
+                Some(Object { name, user, group, mode }) => finding(
                     "the group may read and write the shared objects (mode 0660)",
-                    format!("{} has mode {:04o}", object.name, object.mode),
+                    format!(
+                        "{name} belongs to user {user} and group {group}, and has mode {mode:04o}"
+                    ),
                 ),
                 None => Ok(()),
             }

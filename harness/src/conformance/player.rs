@@ -12,9 +12,9 @@ use fake_sqlserver::transfer::{AbortHandle, Expected, SeededBytes, kill_this_pro
 use vdi_device::{Buffer, Completed, Environment, Request, ServerDevice, ServerSet};
 use vdi_protocol::{CommandCode, Features, HResult, ServerConfig};
 
-use super::record::{Asked, Recorder, What};
+use super::record::{Asked, Object, Recorder, What};
 use super::script::{Content, Item, Operation, Order, Step};
-use around::{kill, objects_of};
+use around::{Held, hide_buffers, kill, objects_of};
 
 /// Bytes read behind the end of a stream before the client is believed to go on for ever.
 const PATIENCE: u64 = 1 << 20;
@@ -60,6 +60,8 @@ pub(crate) fn perform(
         reads: Vec::new(),
         complete: false,
         disk: false,
+        objects: Vec::new(),
+        is_stranger: false,
         size: order.script.max_transfer_size,
     };
     let mut ended = Ok(());
@@ -89,6 +91,10 @@ struct Player<'o> {
     reads: Vec<Read>,
     complete: bool,
     disk: bool,
+    /// The client's shared objects.
+    objects: Vec<Object>,
+    /// Whether the server runs under another account than the client.
+    is_stranger: bool,
     /// Bytes of the buffers in use.
     size: u32,
 }
@@ -255,6 +261,10 @@ impl Player<'_> {
                 self.close_devices();
                 Ok(())
             }
+            Step::AsOther => {
+                self.is_stranger = true;
+                Ok(())
+            }
             // Of the statement, not of the set.
             Step::Refuse | Step::FailStatement => Ok(()),
         }
@@ -291,6 +301,7 @@ impl Player<'_> {
             self.failed("GetConfiguration", &error)
         })?;
         let client = set.client().pid;
+        self.objects.clone_from(&objects);
         self.note(What::Attached { asked: Asked::from(&asked), client, objects });
         self.disk = asked.features().contains(Features::RANDOM_ACCESS);
         self.set = Some(set);
@@ -325,9 +336,7 @@ impl Player<'_> {
         };
         set.begin_configuration(&config)
             .map_err(|error| self.failed("BeginConfiguration", &error))?;
-        set.request_buffers(self.size, 0, self.buffer_count())
-            .map_err(|error| self.failed("RequestBuffers", &error))?;
-        set.end_configuration().map_err(|error| self.failed("EndConfiguration", &error))?;
+        self.make_buffers(&set)?;
         self.complete = features.contains(Features::COMPLETE_ENABLED);
         self.note(What::Configured {
             features: features.bits(),
@@ -335,6 +344,33 @@ impl Player<'_> {
             max_transfer_size: config.max_transfer_size,
         });
         Ok(())
+    }
+
+    /// RequestBuffers and EndConfiguration. Where another account could not work with the client's objects, the buffers that it makes do
+    /// not come to the client, either: as with SQL Server, the client's library finds no object.
+    /// Source: sql-server-samples issue 752.
+    fn make_buffers(&self, set: &ServerSet) -> Played {
+        let make = || {
+            set.request_buffers(self.size, 0, self.buffer_count())
+                .map_err(|error| self.failed("RequestBuffers", &error))?;
+            set.end_configuration().map_err(|error| self.failed("EndConfiguration", &error))
+        };
+        // As the client made them: the buffers are the server's.
+        let closed = self.objects.iter().find(|object| !object.is_open_to_group());
+        let Some(Object { name, user, group, mode }) = closed.filter(|_| self.is_stranger) else {
+            return make();
+        };
+        let owner = format!("user {user}, group {group}, mode {mode:04o}");
+        self.note(What::Action { name: format!("another account meets {name} of {owner}") });
+        // The client would map them as soon as they are there.
+        let held = Held::new(set.client().pid);
+        make()?;
+        let hidden = hide_buffers(self.environment);
+        drop(held);
+        hidden.map_err(|error| {
+            self.note(What::Failed { why: format!("buffers cannot be hidden: {error}") });
+            Stop
+        })
     }
 
     fn open(&mut self) -> Played {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use super::observation::{Act, Ended, timelines};
 use super::patterns::Patterns;
 use super::probe;
 use super::record::now;
+use super::resident::Resident;
 use super::results::{CaseResult, Level, Partition, RunKind, RunResults, VERSION, Verdict};
 use super::subject::{Brief, Subject};
 use super::trial::{Stage, Statement, TrialError, namespace};
@@ -37,6 +38,8 @@ pub struct Run {
     pub drop_in: PathBuf,
     /// Who sends the BACKUP or RESTORE.
     pub front: Front,
+    /// The agent that the client triggers; none if the client does the work itself. Its cases run one at a time.
+    pub resident: Option<Arc<Resident>>,
     /// What the client's output says of its success, in the place of its exit code.
     pub patterns: Patterns,
     /// What the client supports.
@@ -90,7 +93,7 @@ impl Run {
         let stop = AtomicBool::new(false);
         let (done, failure) = (Mutex::new(Vec::new()), Mutex::new(None));
         thread::scope(|scope| {
-            for _ in 0..self.jobs.clamp(1, work.len().max(1)) {
+            for _ in 0..self.jobs().clamp(1, work.len().max(1)) {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) && !interrupted.load(Ordering::Relaxed) {
                         let taken = next.fetch_add(1, Ordering::Relaxed);
@@ -143,6 +146,11 @@ impl Run {
             environment: machine(&self.drop_in),
             cases: done.into_iter().map(|(_, result)| result).collect(),
         })
+    }
+
+    /// Cases at a time. An agent lives in one namespace, which no two cases share at once.
+    fn jobs(&self) -> usize {
+        if self.resident.is_some() { 1 } else { self.jobs }
     }
 
     fn case(
@@ -203,11 +211,14 @@ impl Run {
         Ok(result)
     }
 
-    /// Why a case cannot be tried with the front-end of the run.
+    /// Why a case cannot be tried with the front-end or agent of the run.
     fn misfit(&self, case: &Case) -> Option<&'static str> {
         let Trial::Client(trial) = &case.trial else { return None };
         if case.needs.contains(&Need::Sql) && !self.front.is_sql() {
             return Some("the client does not send the statement itself");
+        }
+        if self.resident.is_some() && (trial.file_limit.is_some() || trial.syscalls) {
+            return Some("the agent was started before the case, which would limit or watch it");
         }
         let invents = self.front.is_sql() && !self.subject.is_told_the_name();
         (invents && trial.set.is_some())
@@ -267,13 +278,17 @@ impl Run {
             drop_in: &self.drop_in,
             subject: &self.subject,
             front: self.front,
+            resident: self.resident.as_deref(),
             patterns: &self.patterns,
             seed: self.seed,
             stall: self.stall + self.capabilities.flush_hold,
             start: self.stall + self.capabilities.start_time,
             interrupted,
         };
-        let namespace = namespace(number);
+        let namespace = match &self.resident {
+            Some(resident) => resident.namespace().to_owned(),
+            None => namespace(number),
+        };
         let first = trial.set.unwrap_or("vdisim-set").to_owned();
         let devices: Vec<_> = (0..trial.devices)
             .map(|k| if k == 0 { first.clone() } else { format!("{first}{k}") })

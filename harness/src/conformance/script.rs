@@ -160,6 +160,9 @@ pub(crate) enum Step {
     KillClient,
     /// Close every device.
     Close,
+    /// From here on the server runs under another account of the client's group, and what that cannot open
+    /// fails; before Configure.
+    AsOther,
     /// The client's statement is refused before its set is opened; only as the first step.
     Refuse,
     /// The client's statement fails although everything before went well.

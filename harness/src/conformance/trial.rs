@@ -18,6 +18,7 @@ use super::front::{self, Desk, Front};
 use super::observation::{Act, Ended, read_record, read_trace};
 use super::patterns::Patterns;
 use super::record::What;
+use super::resident::Resident;
 use super::script::{Order, Script, Step};
 use super::subject::{Brief, Subject};
 use crate::launch::{Launch, prepend};
@@ -41,6 +42,9 @@ const DATA: &str = "data";
 /// The folder of a case with its commands.
 const COMMANDS: &str = "bin";
 
+/// How the name of the object ends by which a resident agent learns its settings.
+const RENDEZVOUS: &str = ".rendezvous";
+
 /// Most that a client may say.
 const MOST_OUTPUT: u64 = 16 << 20;
 
@@ -55,6 +59,8 @@ pub(crate) struct Stage<'r> {
     pub(crate) subject: &'r Subject,
     /// Who sends the statement.
     pub(crate) front: Front,
+    /// The agent that the client triggers; none if the client does the work itself.
+    pub(crate) resident: Option<&'r Resident>,
     /// What the client's output says of its success.
     pub(crate) patterns: &'r Patterns,
     pub(crate) seed: u64,
@@ -116,22 +122,27 @@ impl Stage<'_> {
         let _clearing = Clearing(namespace);
         let mut server = Command::new(self.vdisim);
         server.arg("play").arg(&order_file).env("VDISIM_NAMESPACE", namespace);
-        let data = folder.join(DATA);
-        server.env(OUR_DATA_HOME, &data).stdin(Stdio::piped());
+        let home = self.resident.map_or_else(|| Some(folder.join(DATA)), Resident::data_home);
+        server.envs(home.as_ref().map(|home| (OUR_DATA_HOME, home))).stdin(Stdio::piped());
         let mut server = spawn(server, &path("server"))?;
         let leash = server.take_stdin();
         if let Some(desk) = &mut brief.desk {
-            desk.address = Some(self.await_server(
-                &mut server,
-                &data.join("vdisim").join(namespace),
-                &path("server.err"),
-            )?);
+            let data = match (&home, self.resident) {
+                (Some(home), _) => home.join("vdisim").join(namespace),
+                (None, Some(resident)) => resident.data()?,
+                (None, None) => return Err(TrialError::Bug("the server has no folder".to_owned())),
+            };
+            desk.address = Some(self.await_server(&mut server, &data, &path("server.err"))?);
         }
+        let _left = match self.resident {
+            Some(resident) => Some(resident.prepare(&trace, statement.unit)?),
+            None => None,
+        };
         let calls_file = path("syscalls");
         let mut client = self.client(statement, &brief, namespace, &trace, &calls_file)?;
         client.stdin(Stdio::null());
         if self.front.is_sql() {
-            client.env(OUR_DATA_HOME, &data);
+            client.envs(home.as_ref().map(|home| (OUR_DATA_HOME, home)));
         }
         if self.front.has_commands() {
             self.put_commands(&mut client, &folder.join(COMMANDS))?;
@@ -141,7 +152,15 @@ impl Stage<'_> {
         let output = [path("client.out"), path("client.err")];
         let deliberate = is_deadly(statement.script);
         let mut pair = Pair { server, client, leash, deliberate };
-        let (ended, survivors) = self.watch(&mut pair, &watched, &output)?;
+        let (mut ended, survivors) = self.watch(&mut pair, &watched, &output)?;
+        if let Some(resident) = self.resident {
+            let crashed = resident.crashed().filter(|_| !deliberate);
+            ended = crashed.map_or(ended, Ended::Signal);
+            if deliberate || matches!(ended, Ended::Signal(_) | Ended::Hung(_)) {
+                // The next statement gets a new one.
+                resident.end();
+            }
+        }
         let server_ended = pair.server.try_wait()?;
         drop(pair);
         let entries = read_record(&record)?;
@@ -206,7 +225,7 @@ impl Stage<'_> {
             drop_in: self.drop_in.to_owned(),
             namespace: Some(namespace.to_owned()),
             backend: None,
-            trace: Some(trace.to_owned()),
+            trace: self.resident.is_none().then(|| trace.to_owned()),
             shims: None,
         };
         launch.prepare(&mut command).map_err(|error| TrialError::Bug(error.to_string()))?;
@@ -266,7 +285,8 @@ impl Stage<'_> {
             if server.is_some() && client.is_some() {
                 return Ok((pair.how_ended(client), left));
             }
-            if client.is_some() && (!left || moved.elapsed() > LINGER) {
+            let lingers = left || self.resident.is_some();
+            if client.is_some() && (!lingers || moved.elapsed() > LINGER) {
                 // A server of SQL clients ends now, or when it has noticed the client's end.
                 pair.leash = None;
             }
@@ -286,7 +306,9 @@ impl Stage<'_> {
                     (sizes, moved) = (now, Instant::now());
                 }
                 // Nobody is there any more who could create the set.
-                if client.is_some() && !left && sizes.first() == Some(&0) {
+                let works_on = self.resident.is_some_and(|agent| agent.crashed().is_none());
+                let gone = client.is_some() && !left && !works_on;
+                if gone && sizes.first() == Some(&0) {
                     return Ok((pair.how_ended(client), false));
                 }
             }
@@ -387,7 +409,9 @@ fn clear(namespace: &str) -> io::Result<Vec<String>> {
         // What another process still holds goes with that process.
         let _ = remove_leftover(environment.backend, object);
     }
-    Ok(objects.iter().map(|object| object.name.as_str().to_owned()).collect())
+    // What the runner itself left there for a resident agent is nobody's leftover.
+    let left = objects.iter().filter(|object| !object.name.as_str().ends_with(RENDEZVOUS));
+    Ok(left.map(|object| object.name.as_str().to_owned()).collect())
 }
 
 /// The environment of the process that plays a script.

@@ -84,6 +84,7 @@ fn step(step: &Step) -> String {
         Step::Die => "the server dies".to_owned(),
         Step::KillClient => "the client is killed".to_owned(),
         Step::Close => "close".to_owned(),
+        Step::AsOther => "go on as another account of the client's group".to_owned(),
         Step::Refuse => "the statement is refused".to_owned(),
         Step::FailStatement => "the statement fails all the same".to_owned(),
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the client: a backup vendor's program | [`ClientSet`], [`ClientDevice`] |
 //! | the server: what SQL Server does | [`ServerSet`], [`ServerDevice`], [`Buffer`] |
+//! | a test of a process that it did not start | [`Rendezvous`], [`settings_left`] |
 //! | cleaning up after the killed | [`leftovers`], [`clean`] |
 //!
 //! One control segment a set holds the state, the configuration, and for every device a ring of
@@ -24,6 +25,7 @@ mod lock;
 mod names;
 mod naming;
 mod phase;
+mod rendezvous;
 mod segment;
 mod server;
 pub mod signal;
@@ -36,6 +38,7 @@ pub use environment::Environment;
 pub use error::{Error, Reason, Timeout};
 pub use leftovers::{Cleaned, Leftover, SetInfo, clean, leftovers, live_sets};
 pub use naming::{Namespace, encode_name};
+pub use rendezvous::{Rendezvous, settings_left};
 pub use server::{Buffer, Completed, CompletionRoutine, Driver, Request, ServerDevice, ServerSet};
 
 /// Commands of one device that can be open at once.

@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod agents;
 mod broken;
 mod catalogue;
 mod fronts;
