@@ -49,9 +49,10 @@ impl Desk {
 
     /// What SQL Server's own tools look at, where the command line says nothing.
     pub(crate) fn for_tools(&self) -> Vec<(String, String)> {
-        [("SQLCMDSERVER", "server"), ("SQLCMDUSER", "user"), ("SQLCMDPASSWORD", "password")]
-            .into_iter()
-            .filter_map(|(variable, name)| Some((variable.to_owned(), self.value(name)?)))
-            .collect()
+        let names = ["server", "user", "password"];
+        let variables = ["SQLCMD", "OSQL"].into_iter().flat_map(|tool| {
+            names.iter().map(move |name| (format!("{tool}{}", name.to_uppercase()), *name))
+        });
+        variables.filter_map(|(variable, name)| Some((variable, self.value(name)?))).collect()
     }
 }
