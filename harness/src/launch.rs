@@ -75,7 +75,7 @@ impl Launch {
 }
 
 /// Puts a folder in front of the search path that the command has, or inherits from us.
-fn prepend(command: &mut Command, variable: &str, folder: &Path) {
+pub(crate) fn prepend(command: &mut Command, variable: &str, folder: &Path) {
     let own = command.get_envs().find(|(name, _)| *name == variable);
     let rest = match own {
         Some((_, value)) => value.map(OsString::from),

@@ -1,7 +1,7 @@
 //! A started process with everything it starts, so that none of them outlives a test.
 
 use std::io;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ChildStdin, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,12 @@ impl ProcessGroup {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
         Ok(ProcessGroup { child: command.spawn()?, status: None })
+    }
+
+    /// The writing end of the leader's standard input, if it was given a pipe. The leader reads its end
+    /// when this is dropped.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// The leader's process id.

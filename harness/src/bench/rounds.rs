@@ -391,6 +391,7 @@ impl<'b> Rounds<'b> {
                     files: (0..devices.len()).map(file).collect(),
                     devices,
                     needs: Vec::new(),
+                    desk: None,
                 };
                 let words = subject.words(&brief);
                 let mut command = Command::new(&words[0]);

@@ -19,7 +19,7 @@ use crate::bench::{
     Results, Sweep, Verdict, bytes, bytes_text, compare, move_stream, page, regressions, schema,
     strangers, table,
 };
-use crate::conformance::Subject;
+use crate::conformance::{Front, Subject, SubjectError};
 use crate::exit::Failure;
 use crate::shim::{ShimError, is_ours};
 
@@ -182,9 +182,13 @@ impl Arguments {
             return Err(Failure::Environment(ShimError::NotOurs(drop_in).to_string()));
         }
         let contender = match &self.client {
-            Some(line) => Contender::Command(
-                Subject::parse(line).map_err(|error| Failure::Usage(error.to_string()))?,
-            ),
+            Some(line) => {
+                let usage = |error: SubjectError| Failure::Usage(error.to_string());
+                let subject = Subject::parse(line).map_err(usage)?;
+                // It meets no SQL Server here.
+                subject.front(Some(Front::Direct)).map_err(usage)?;
+                Contender::Command(subject)
+            }
             None => Contender::Own(
                 std::env::current_exe()
                     .map_err(|error| Failure::NotStarted { program: "vdisim".to_owned(), error })?,

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use fake_sqlserver::transfer::{FaultError, FaultPlan};
+use regex::bytes::{Regex, RegexBuilder};
 use sqlvdi::caller::locate;
 
 use super::output;
 use super::statement::seconds;
 use crate::conformance::results::Partition;
 use crate::conformance::{
-    Capabilities, Case, Expectations, Implementation, Live, Run, Subject, catalogue, select,
-    summary, unknown,
+    Capabilities, Case, Expectations, Front, Implementation, Live, Patterns, Resident,
+    ResidentError, Run, Subject, catalogue, select, summary, unknown,
 };
 use crate::exit::Failure;
 use crate::report::Report;
@@ -28,11 +29,11 @@ pub(super) struct Arguments {
     /// The client's command line, split into words as a shell does; {op} becomes backup or restore,
     /// {set} the set's name, {file} a path for the medium; also {device}, {devices}, {files}, {mode}.
     /// The same are in its environment: VDISIM_OP, VDISIM_SET …
-    #[arg(long, value_name = "CMD")]
+    #[arg(long, value_name = "CMD", group = "subject")]
     client: Option<String>,
     /// An implementation of the interface, such as another libsqlvdi.so, tested in place of a client:
     /// each call in each state. Of one that is not ours the states that need a server are left out
-    #[arg(long, value_name = "LIB", conflicts_with_all = ["client", "capabilities", "fault", "guard"])]
+    #[arg(long, value_name = "LIB", conflicts_with_all = ["subject", "capabilities", "fault", "guard"])]
     implementation: Option<PathBuf>,
     /// Take the implementation for one whose shared memory nobody else knows
     #[arg(long, requires = "implementation")]
@@ -40,11 +41,35 @@ pub(super) struct Arguments {
     /// The catalogue as of an older version: what is new in it fails nobody [default: the newest]
     #[arg(long, value_name = "N")]
     catalogue: Option<u32>,
+    /// In the place of --client, for a resident agent: the command that has it back up or restore, and
+    /// ends when that is done; the same placeholders. The agent runs with our drop-in, in our
+    /// VDISIM_NAMESPACE, unless --start starts it
+    #[arg(long, value_name = "CMD", group = "subject")]
+    trigger: Option<String>,
+    /// Starts the agent, once, and again if a case has killed it. It can be triggered when this command
+    /// ends, or prints something, or after a second
+    #[arg(long, value_name = "CMD", requires = "trigger")]
+    start: Option<String>,
+    /// Ends the agent [default: what --start started is killed]
+    #[arg(long, value_name = "CMD", requires = "start")]
+    stop: Option<String>,
+    /// Who sends the BACKUP or RESTORE [default: direct if the command names {set} or {devices}, else
+    /// sqlcmd, which has TDS too]. A client that sends it gets {server} (host,port), {port}, {user},
+    /// {password} and {database}, and the same as VDISIM_SERVER …, SQLCMDSERVER …
+    #[arg(long, value_name = "FRONT", requires = "subject")]
+    front: Option<Front>,
+    /// Who succeeds prints a match of this regular expression, on either stream; counts in the place
+    /// of the exit code. `^` and `$` are the ends of a line
+    #[arg(long, value_name = "REGEX", requires = "subject", value_parser = pattern)]
+    success_pattern: Option<Regex>,
+    /// Who fails prints a match of this regular expression; counts in the place of the exit code
+    #[arg(long, value_name = "REGEX", requires = "subject", value_parser = pattern)]
+    failure_pattern: Option<Regex>,
     /// What the client is called in reports [default: its command]
     #[arg(long, value_name = "NAME")]
     label: Option<String>,
     /// What the client supports [default: one pipe-like device, backup and restore]
-    #[arg(long, value_name = "FILE", requires = "client")]
+    #[arg(long, value_name = "FILE", requires = "subject")]
     capabilities: Option<PathBuf>,
     /// Failures that are known; one that passes fails the run
     #[arg(long, value_name = "FILE")]
@@ -139,7 +164,7 @@ impl Arguments {
         }
         let vdisim = std::env::current_exe()
             .map_err(|error| Failure::NotStarted { program: "vdisim".to_owned(), error })?;
-        let subject = match &self.client {
+        let subject = match self.line() {
             Some(line) => {
                 Subject::parse(line).map_err(|error| Failure::Usage(error.to_string()))?
             }
@@ -153,7 +178,13 @@ impl Arguments {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Run {
             label: self.label(&subject),
-            command: self.client.clone(),
+            command: self.line().map(str::to_owned),
+            resident: self.resident(&vdisim, &drop_in)?,
+            front: subject.front(self.front).map_err(|error| Failure::Usage(error.to_string()))?,
+            patterns: Patterns {
+                success: self.success_pattern.clone(),
+                failure: self.failure_pattern.clone(),
+            },
             subject,
             implementation: self.implementation(&vdisim)?,
             catalogue: self.catalogue.unwrap_or(catalogue::VERSION),
@@ -188,6 +219,23 @@ impl Arguments {
         Ok(Some((name, yaml)))
     }
 
+    /// The command line of whoever is tested.
+    fn line(&self) -> Option<&str> {
+        self.client.as_deref().or(self.trigger.as_deref())
+    }
+
+    fn resident(&self, vdisim: &Path, drop_in: &Path) -> Result<Option<Arc<Resident>>, Failure> {
+        if self.trigger.is_none() {
+            return Ok(None);
+        }
+        let (start, stop) = (self.start.as_deref(), self.stop.as_deref());
+        match Resident::new(start, stop, vdisim, drop_in) {
+            Ok(resident) => Ok(Some(Arc::new(resident))),
+            Err(error @ ResidentError::Words(..)) => Err(Failure::Usage(error.to_string())),
+            Err(error) => Err(Failure::Environment(error.to_string())),
+        }
+    }
+
     fn label(&self, subject: &Subject) -> String {
         if let (None, Some(path)) = (&self.label, &self.implementation) {
             return path.display().to_string();
@@ -214,7 +262,7 @@ impl Arguments {
     fn chosen<'c>(&self, all: &'c [Case]) -> Result<Vec<&'c Case>, Failure> {
         let mut cases =
             select(all, &self.cases).map_err(|error| Failure::Usage(error.to_string()))?;
-        if self.client.is_some() && self.cases.is_empty() {
+        if self.line().is_some() && self.cases.is_empty() {
             cases.retain(|case| case.is_of_clients());
         }
         if self.implementation.is_some() && self.cases.is_empty() {
@@ -232,19 +280,40 @@ impl Arguments {
         let path = |name: &str, path: &Option<PathBuf>| {
             path.as_deref().and_then(Path::to_str).map_or(String::new(), |path| quoted(name, path))
         };
-        let client = self.client.as_deref().map_or(String::new(), |line| quoted("--client", line));
+        let line = |name: &str, line: &Option<String>| {
+            line.as_deref().map_or(String::new(), |line| quoted(name, line))
+        };
+        let client = [
+            ("--client", &self.client),
+            ("--trigger", &self.trigger),
+            ("--start", &self.start),
+            ("--stop", &self.stop),
+        ]
+        .map(|(name, value)| line(name, value))
+        .concat();
+        let pattern = |name: &str, pattern: &Option<Regex>| {
+            pattern.as_ref().map_or(String::new(), |pattern| quoted(name, pattern.as_str()))
+        };
+        let front = self.front.and_then(|front| front.to_possible_value());
+        let front = front.map_or(String::new(), |front| quoted("--front", front.get_name()));
         let fault = self.fault.as_deref().map_or(String::new(), |it| quoted("--fault", it));
         let guard = if self.guard { " --guard" } else { "" };
         let foreign = if self.foreign { " --foreign" } else { "" };
         let pinned =
             self.catalogue.map_or(String::new(), |version| format!(" --catalogue {version}"));
         format!(
-            "{client}{guard}{fault}{}{foreign}{pinned}{}{}",
+            "{client}{front}{}{}{guard}{fault}{}{foreign}{pinned}{}{}",
+            pattern("--success-pattern", &self.success_pattern),
+            pattern("--failure-pattern", &self.failure_pattern),
             path("--implementation", &self.implementation),
             path("--capabilities", &self.capabilities),
             path("--sqlvdi", &self.sqlvdi)
         )
     }
+}
+
+fn pattern(text: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(text).multi_line(true).build()
 }
 
 /// Is set at Ctrl-C: the run ends, kills what it started and tells what it knows. A second Ctrl-C

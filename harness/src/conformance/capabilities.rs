@@ -27,6 +27,8 @@ pub enum Need {
     Processes,
     /// It passes buffers to another process by handle.
     Handles,
+    /// It sends the statement itself: a matter of the front-end.
+    Sql,
     /// Its media are plain files with the bytes of the stream.
     RawMedia,
 }
@@ -43,6 +45,7 @@ impl fmt::Display for Need {
             Need::Snapshot => f.write_str("snapshot"),
             Need::Processes => f.write_str("processes"),
             Need::Handles => f.write_str("handles"),
+            Need::Sql => f.write_str("sql"),
             Need::RawMedia => f.write_str("media:raw"),
         }
     }
@@ -176,6 +179,8 @@ impl Capabilities {
             Need::Snapshot => self.features.contains(&Feature::Snapshot),
             Need::Processes => self.features.contains(&Feature::Processes),
             Need::Handles => self.features.contains(&Feature::Handles),
+            // Not declared: the run's front-end says it.
+            Need::Sql => true,
             Need::RawMedia => self.media == Media::Raw,
         }
     }

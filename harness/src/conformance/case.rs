@@ -152,6 +152,8 @@ pub(crate) enum Check {
     WithinServerTimeOut,
     /// When a secondary process had died, the client aborted the set.
     AbortsForSecondary,
+    /// The client says that it succeeded where the server said so.
+    ReportsSuccess,
     /// Bytes were synchronised with the disk.
     Syncs,
     /// As many processes called the interface as there are devices, beside the primary.

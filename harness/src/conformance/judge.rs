@@ -9,7 +9,7 @@ use vdi_protocol::{CommandCode, CompletionCode, Features};
 
 use super::case::Check;
 use super::observation::{Act, Answer, Ended};
-use super::record::{Asked, Entry, What};
+use super::record::{Asked, Entry, Object, What};
 use super::script::{Operation, Step};
 
 pub(crate) use buffers::caught;
@@ -28,15 +28,35 @@ fn finding<T>(expected: impl Into<String>, seen: impl Into<String>) -> Result<T,
 /// The first check of a case that does not hold.
 pub(crate) fn judge(acts: &[Act], checks: &[Check]) -> Result<(), Finding> {
     for act in acts {
-        if act.attached().is_none() {
-            let set = act.devices.first().map_or("", String::as_str);
-            return finding(
-                format!("the client creates the set '{set}'"),
-                format!("it never did; {}", ended(act)),
-            );
-        }
+        comes_to_a_set(act)?;
     }
     checks.iter().try_for_each(|check| acts.iter().try_for_each(|act| hold(*check, act)))
+}
+
+/// Without a set nothing can be judged but the refusal of the statement for it.
+fn comes_to_a_set(act: &Act) -> Result<(), Finding> {
+    let is_refused = act.script.steps.first() == Some(&Step::Refuse);
+    if act.attached().is_some() || (is_refused && act.answered().is_some()) {
+        return Ok(());
+    }
+    let operation = act.script.operation.name().to_uppercase();
+    if act.is_sql && !act.entries.iter().any(|entry| matches!(entry.what, What::Statement { .. })) {
+        return finding(
+            format!("the client sends {operation} … VIRTUAL_DEVICE to the server it was given"),
+            format!("it never did; {}", ended(act)),
+        );
+    }
+    let set = act.devices.first().map_or("", String::as_str);
+    match act.stopped() {
+        Some(why) if act.is_sql => finding(
+            format!("{operation} finds the set '{set}' and all of its devices when it arrives"),
+            format!("{why}; {}", ended(act)),
+        ),
+        _ => finding(
+            format!("the client creates the set '{set}'"),
+            format!("it never did; {}", ended(act)),
+        ),
+    }
 }
 
 fn hold(check: Check, act: &Act) -> Result<(), Finding> {
@@ -88,9 +108,8 @@ fn hold(check: Check, act: &Act) -> Result<(), Finding> {
             ),
             _ => Ok(()),
         },
-        Check::GroupAccess | Check::NothingLeft | Check::NobodyLeft | Check::FailsWhenCutOff => {
-            surroundings(check, act)
-        }
+        Check::GroupAccess | Check::NothingLeft | Check::NobodyLeft => surroundings(check, act),
+        Check::FailsWhenCutOff | Check::ReportsSuccess => reports(check, act),
         Check::ListedFeatures
         | Check::NoServerBits
         | Check::NoUnknownBits
@@ -365,10 +384,12 @@ fn surroundings(check: Check, act: &Act) -> Result<(), Finding> {
     match check {
         Check::GroupAccess => {
             let Some(What::Attached { objects, .. }) = act.attached() else { return Ok(()) };
-            match objects.iter().find(|object| object.mode & 0o060 != 0o060) {
-                Some(object) => finding(
+            match objects.iter().find(|object| !object.is_open_to_group()) {
+                Some(Object { name, user, group, mode }) => finding(
                     "the group may read and write the shared objects (mode 0660)",
-                    format!("{} has mode {:04o}", object.name, object.mode),
+                    format!(
+                        "{name} belongs to user {user} and group {group}, and has mode {mode:04o}"
+                    ),
                 ),
                 None => Ok(()),
             }
@@ -379,15 +400,30 @@ fn surroundings(check: Check, act: &Act) -> Result<(), Finding> {
         Check::NobodyLeft if act.survivors => {
             finding("no process of the client outlives it", "one did, and was killed")
         }
-        Check::FailsWhenCutOff if has_failed(act) && act.ended == Ended::Code(0) => {
-            finding("an exit code that tells of the failure", ended(act))
+        _ => Ok(()),
+    }
+}
+
+/// What the client says of the outcome, where it knows it.
+fn reports(check: Check, act: &Act) -> Result<(), Finding> {
+    let what = if act.told.is_some() { "output" } else { "an exit code" };
+    match check {
+        Check::FailsWhenCutOff if has_failed(act) && act.claims_success() => {
+            finding(format!("{what} that tells of the failure"), ended(act))
         }
+        Check::ReportsSuccess if act.answered() == Some(true) && !act.claims_success() => {
+            finding(format!("{what} that tells of the success"), ended(act))
+        }
+        Check::ReportsSuccess => played(act),
         _ => Ok(()),
     }
 }
 
 /// Whether the statement failed in the client's sight.
 fn has_failed(act: &Act) -> bool {
+    if let Some(success) = act.answered() {
+        return !success;
+    }
     act.is_violent() || act.answers().iter().any(|it| !it.completion.is_success())
 }
 

@@ -23,6 +23,10 @@ pub(crate) struct Act {
     pub(crate) ended: Ended,
     /// Microseconds since 1970 when everybody had ended, or was ended.
     pub(crate) end: u64,
+    /// Whether the client sent the statement itself.
+    pub(crate) is_sql: bool,
+    /// What the client's output says of its success, where patterns were given for it.
+    pub(crate) told: Option<bool>,
     /// The objects of the namespace after everybody's end.
     pub(crate) left: Vec<String>,
     /// Whether a process of the client outlived it.
@@ -104,6 +108,20 @@ impl Act {
     pub(crate) fn attached(&self) -> Option<&What> {
         let attached = |entry: &&Entry| matches!(entry.what, What::Attached { .. });
         self.entries.iter().find(attached).map(|entry| &entry.what)
+    }
+
+    /// What the client was told of the statement that it sent.
+    pub(crate) fn answered(&self) -> Option<bool> {
+        self.entries.iter().find_map(|entry| match entry.what {
+            What::Answered { success } => Some(success),
+            _ => None,
+        })
+    }
+
+    /// Whether the client says that it succeeded: by its output if that was asked for, else by its
+    /// exit code.
+    pub(crate) fn claims_success(&self) -> bool {
+        self.told.unwrap_or(self.ended == Ended::Code(0))
     }
 
     pub(crate) fn calls_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Call> {
@@ -334,6 +352,13 @@ fn server_event(entry: &Entry, start: u64) -> (Option<u32>, Option<TimedEvent>) 
     };
     use EventKind::{Command, Death, Fault, State};
     match &entry.what {
+        What::Statement { devices } => {
+            (None, event(State, "Statement", format!("over {}", devices.join(", "))))
+        }
+        What::Answered { success } => {
+            let text = if *success { "success" } else { "failure" };
+            (None, event(State, "Answered", text.to_owned()))
+        }
         What::Attached { asked, .. } => {
             let text = format!("{} devices, features {:#x}", asked.device_count, asked.features);
             (None, event(State, "Attached", text))

@@ -11,13 +11,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fake_sqlserver::transfer::{Expected, FaultPlan, SeededBytes, Stage, kill_this_process};
+use fake_sqlserver::transfer::{
+    AbortHandle, Expected, FaultPlan, SeededBytes, Stage, kill_this_process,
+};
 use vdi_device::{Buffer, Completed, Environment, Request, ServerDevice, ServerSet};
 use vdi_protocol::{CommandCode, CompletionCode, Features, HResult, ServerConfig};
 
-use super::record::{Asked, Recorder, What};
+use super::record::{Asked, Object, Recorder, What};
 use super::script::{Content, Item, Operation, Order, Step};
-use around::objects_of;
+use around::{Held, hide_buffers, objects_of};
 
 /// Bytes read behind the end of a stream before the client is believed to go on for ever.
 const PATIENCE: u64 = 1 << 20;
@@ -34,6 +36,17 @@ type Played<T = ()> = Result<T, Stop>;
 pub(crate) fn play(environment: &Environment, order: &Order) -> std::io::Result<()> {
     vdi_region::install_truncation_guard();
     let recorder = Recorder::create(&order.record)?;
+    perform(environment, order, &recorder, &|_| {})
+}
+
+/// Plays an order's script; how it went is in the record. `attend` hears of the set once it is
+/// there, for whoever may have to abort it.
+pub(crate) fn perform(
+    environment: &Environment,
+    order: &Order,
+    recorder: &Recorder,
+    attend: &dyn Fn(AbortHandle),
+) -> std::io::Result<()> {
     let faults = match &order.fault {
         // The command line has been told what is wrong with it.
         Some((name, yaml)) => FaultPlan::parse(name, yaml).map_err(std::io::Error::other)?,
@@ -43,6 +56,7 @@ pub(crate) fn play(environment: &Environment, order: &Order) -> std::io::Result<
         environment,
         order,
         recorder,
+        attend,
         set: None,
         lanes: Vec::new(),
         agent: None,
@@ -52,6 +66,8 @@ pub(crate) fn play(environment: &Environment, order: &Order) -> std::io::Result<
         reads: Vec::new(),
         complete: false,
         disk: false,
+        objects: Vec::new(),
+        is_stranger: false,
         size: order.script.max_transfer_size,
         faults: faults.seeded(order.seed),
         overruled: BTreeMap::new(),
@@ -75,7 +91,8 @@ pub(crate) fn play(environment: &Environment, order: &Order) -> std::io::Result<
 struct Player<'o> {
     environment: &'o Environment,
     order: &'o Order,
-    recorder: Recorder,
+    recorder: &'o Recorder,
+    attend: &'o dyn Fn(AbortHandle),
     set: Option<ServerSet>,
     lanes: Vec<Lane>,
     agent: Option<JoinHandle<()>>,
@@ -85,6 +102,10 @@ struct Player<'o> {
     reads: Vec<Read>,
     complete: bool,
     disk: bool,
+    /// The client's shared objects.
+    objects: Vec<Object>,
+    /// Whether the server runs under another account than the client.
+    is_stranger: bool,
     /// Bytes of the buffers in use.
     size: u32,
     faults: FaultPlan,
@@ -268,6 +289,12 @@ impl Player<'_> {
                 self.close_devices();
                 Ok(())
             }
+            Step::AsOther => {
+                self.is_stranger = true;
+                Ok(())
+            }
+            // Of the statement, not of the set.
+            Step::Refuse | Step::FailStatement => Ok(()),
         }
     }
 
@@ -296,12 +323,14 @@ impl Player<'_> {
             Ok(set) => set,
             Err(error) => return Err(self.stop(format!("no set was created: {error}"))),
         };
+        (self.attend)(AbortHandle::of(&set));
         let objects = objects_of(self.environment);
         let asked = set.get_configuration().map_err(|error| {
             self.set = Some(set.clone());
             self.failed("GetConfiguration", &error)
         })?;
         let client = set.client().pid;
+        self.objects.clone_from(&objects);
         self.note(What::Attached { asked: Asked::from(&asked), client, objects });
         self.disk = asked.features().contains(Features::RANDOM_ACCESS);
         self.set = Some(set);
@@ -338,14 +367,7 @@ impl Player<'_> {
             .map_err(|error| self.failed("BeginConfiguration", &error))?;
         self.stage(Stage::Configuring)?;
         set.fence_buffers(self.fence()).map_err(|error| self.failed("fence_buffers", &error))?;
-        self.request_buffers()?;
-        if let Err(error) = set.end_configuration() {
-            if self.faults.is_empty() {
-                return Err(self.failed("EndConfiguration", &error));
-            }
-            set.signal_abort();
-            return Err(self.aborted());
-        }
+        self.make_buffers(&set)?;
         self.complete = features.contains(Features::COMPLETE_ENABLED);
         self.note(What::Configured {
             features: features.bits(),
@@ -353,6 +375,38 @@ impl Player<'_> {
             max_transfer_size: config.max_transfer_size,
         });
         self.stage(Stage::Configured)
+    }
+
+    /// RequestBuffers and EndConfiguration. Where another account could not work with the client's objects, the buffers that it makes do
+    /// not come to the client, either: as with SQL Server, the client's library finds no object.
+    /// Source: sql-server-samples issue 752.
+    fn make_buffers(&self, set: &ServerSet) -> Played {
+        let make = || {
+            self.request_buffers()?;
+            set.end_configuration().map_err(|error| {
+                if self.faults.is_empty() {
+                    return self.failed("EndConfiguration", &error);
+                }
+                set.signal_abort();
+                self.aborted()
+            })
+        };
+        // As the client made them: the buffers are the server's.
+        let closed = self.objects.iter().find(|object| !object.is_open_to_group());
+        let Some(Object { name, user, group, mode }) = closed.filter(|_| self.is_stranger) else {
+            return make();
+        };
+        let owner = format!("user {user}, group {group}, mode {mode:04o}");
+        self.note(What::Action { name: format!("another account meets {name} of {owner}") });
+        // The client would map them as soon as they are there.
+        let held = Held::new(set.client().pid);
+        make()?;
+        let hidden = hide_buffers(self.environment);
+        drop(held);
+        hidden.map_err(|error| {
+            self.note(What::Failed { why: format!("buffers cannot be hidden: {error}") });
+            Stop
+        })
     }
 
     fn open(&mut self) -> Played {

@@ -23,6 +23,10 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum What {
+    /// The client's statement arrived, over these devices.
+    Statement { devices: Vec<String> },
+    /// What the client was told of its statement.
+    Answered { success: bool },
     /// The client's set was opened.
     Attached { asked: Asked, client: u32, objects: Vec<Object> },
     /// The set is configured.
@@ -100,8 +104,19 @@ impl From<&VdConfig> for Asked {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Object {
     pub(crate) name: String,
+    /// Whose it is.
+    pub(crate) user: u32,
+    /// Of which group.
+    pub(crate) group: u32,
     /// Permission bits.
     pub(crate) mode: u32,
+}
+
+impl Object {
+    /// Whether another account of the object's group can work with it.
+    pub(crate) fn is_open_to_group(&self) -> bool {
+        self.mode & 0o060 == 0o060
+    }
 }
 
 /// Appends to a record.

@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::capabilities::Capabilities;
+use super::capabilities::{Capabilities, Need};
 use super::case::{Case, ClientTrial, Trial};
 use super::expectation::Expectations;
+use super::front::Front;
 use super::implementation::{Implementation, NEEDS_SERVER, needs_server};
 use super::judge::{Finding, caught, judge};
 use super::observation::{Act, Ended, mark_guilty, shorten, timelines};
+use super::patterns::Patterns;
 use super::probe;
 use super::record::now;
+use super::resident::Resident;
 use super::results::{CaseResult, Level, Partition, RunKind, RunResults, VERSION, Verdict};
 use super::subject::{Brief, Subject};
 use super::trial::{Stage, Statement, TrialError, namespace};
@@ -38,6 +41,12 @@ pub struct Run {
     pub implementation: Option<Implementation>,
     /// The version of the catalogue that the cases are of.
     pub catalogue: u32,
+    /// Who sends the BACKUP or RESTORE.
+    pub front: Front,
+    /// The agent that the client triggers; none if the client does the work itself. Its cases run one at a time.
+    pub resident: Option<Arc<Resident>>,
+    /// What the client's output says of its success, in the place of its exit code.
+    pub patterns: Patterns,
     /// What the client supports.
     pub capabilities: Capabilities,
     /// Known failures.
@@ -93,7 +102,7 @@ impl Run {
         let stop = AtomicBool::new(false);
         let (done, failure) = (Mutex::new(Vec::new()), Mutex::new(None));
         thread::scope(|scope| {
-            for _ in 0..self.jobs.clamp(1, work.len().max(1)) {
+            for _ in 0..self.jobs().clamp(1, work.len().max(1)) {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) && !interrupted.load(Ordering::Relaxed) {
                         let taken = next.fetch_add(1, Ordering::Relaxed);
@@ -159,6 +168,11 @@ impl Run {
         all
     }
 
+    /// Cases at a time. An agent lives in one namespace, which no two cases share at once.
+    fn jobs(&self) -> usize {
+        if self.resident.is_some() { 1 } else { self.jobs }
+    }
+
     fn case(
         &self,
         case: &Case,
@@ -196,6 +210,11 @@ impl Run {
             result.reason = Some("it judges a client, not an implementation".to_owned());
             return Ok(result);
         }
+        if let Some(why) = self.misfit(case) {
+            result.verdict = Verdict::NotApplicable;
+            result.reason = Some(why.to_owned());
+            return Ok(result);
+        }
         let tried = match &case.trial {
             Trial::Client(trial) => self.client(case, trial, number, interrupted, &mut result),
             Trial::Cell(cell) => self.cell(cell, number, &mut result),
@@ -215,6 +234,20 @@ impl Run {
         self.expect(&mut result);
         result.seconds = begin.elapsed().as_secs_f64();
         Ok(result)
+    }
+
+    /// Why a case cannot be tried with the front-end or agent of the run.
+    fn misfit(&self, case: &Case) -> Option<&'static str> {
+        let Trial::Client(trial) = &case.trial else { return None };
+        if case.needs.contains(&Need::Sql) && !self.front.is_sql() {
+            return Some("the client does not send the statement itself");
+        }
+        if self.resident.is_some() && (trial.file_limit.is_some() || trial.syscalls) {
+            return Some("the agent was started before the case, which would limit or watch it");
+        }
+        let invents = self.front.is_sql() && !self.subject.is_told_the_name();
+        (invents && trial.set.is_some())
+            .then_some("the client invents the set's name, and here it is to have another")
     }
 
     /// Turns the verdict of a case that is known to fail.
@@ -292,6 +325,9 @@ impl Run {
             vdisim: &self.vdisim,
             drop_in: &self.drop_in,
             subject: &self.subject,
+            front: self.front,
+            resident: self.resident.as_deref(),
+            patterns: &self.patterns,
             seed: self.seed,
             stall: self.stall + self.capabilities.flush_hold,
             start: self.stall + self.capabilities.start_time,
@@ -299,7 +335,10 @@ impl Run {
             fault: self.fault.as_ref(),
             interrupted,
         };
-        let namespace = namespace(number);
+        let namespace = match &self.resident {
+            Some(resident) => resident.namespace().to_owned(),
+            None => namespace(number),
+        };
         let first = trial.set.unwrap_or("vdisim-set").to_owned();
         let devices: Vec<_> = (0..trial.devices)
             .map(|k| if k == 0 { first.clone() } else { format!("{first}{k}") })
@@ -313,6 +352,7 @@ impl Run {
                 devices: devices.clone(),
                 files: files.clone(),
                 needs: case.needs.clone(),
+                desk: None,
             };
             let statement = Statement {
                 script,

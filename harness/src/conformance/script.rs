@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use vdi_protocol::Direction;
 
+use super::front::Desk;
+
 /// BACKUP or RESTORE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -160,6 +162,13 @@ pub(crate) enum Step {
     KillSecondary,
     /// Close every device.
     Close,
+    /// From here on the server runs under another account of the client's group, and what that cannot open
+    /// fails; before Configure.
+    AsOther,
+    /// The client's statement is refused before its set is opened; only as the first step.
+    Refuse,
+    /// The client's statement fails although everything before went well.
+    FailStatement,
 }
 
 /// What the process that plays a script has to know.
@@ -169,6 +178,8 @@ pub(crate) struct Order {
     /// The names of the devices, the first being the set's.
     pub(crate) devices: Vec<String>,
     pub(crate) seed: u64,
+    /// The server that the client sends the statement to; none if the client sends no statement.
+    pub(crate) desk: Option<Desk>,
     /// Milliseconds that the client has to create its set.
     pub(crate) wait: u64,
     /// Whether buffers stand behind pages.

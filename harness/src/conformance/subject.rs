@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::capabilities::Need;
+use super::front::{Desk, Front, names_the_set};
 use super::script::Operation;
 
 /// Who is tested.
@@ -28,8 +29,8 @@ pub enum SubjectError {
     Empty,
     /// It asks for what only a front-end of SQL Server could give.
     #[error(
-        "--client names {{{0}}}, but the client is told the set's name directly and meets no SQL \
-         Server; use {{op}}, {{set}}, {{device}}, {{devices}}, {{file}}, {{files}} and {{mode}}."
+        "--client names {{{0}}}, but with --front direct, which a client that is told the set's \
+         name gets, it meets no SQL Server; add --front sqlcmd or --front tds, or leave it out."
     )]
     Placeholder(String),
 }
@@ -41,24 +42,49 @@ pub(crate) struct Brief {
     pub(crate) devices: Vec<String>,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) needs: Vec<Need>,
+    /// The server that the client sends its statement to, if it does.
+    pub(crate) desk: Option<Desk>,
 }
 
 /// The placeholders of a command line.
 const PLACEHOLDERS: [&str; 7] = ["op", "set", "device", "devices", "file", "files", "mode"];
 
+/// Those that a SQL Server stands behind.
+const OF_SERVER: [&str; 5] = ["server", "port", "user", "password", "database"];
+
 impl Subject {
     /// Splits a command line into words as a shell does.
+    ///
+    /// # Errors
+    /// A line that is none.
     pub fn parse(line: &str) -> Result<Subject, SubjectError> {
         let words = shell_words::split(line).map_err(|_| SubjectError::Words(line.to_owned()))?;
         if words.is_empty() {
             return Err(SubjectError::Empty);
         }
-        for name in ["server", "port", "user", "password", "database"] {
-            if words.iter().any(|word| word.contains(&format!("{{{name}}}"))) {
-                return Err(SubjectError::Placeholder(name.to_owned()));
-            }
-        }
         Ok(Subject::Command(words))
+    }
+
+    /// Which front-end it gets: what was asked for, else the one that its command line speaks of.
+    ///
+    /// # Errors
+    /// A placeholder that the front-end has nothing for.
+    pub fn front(&self, asked: Option<Front>) -> Result<Front, SubjectError> {
+        let Subject::Command(words) = self else { return Ok(Front::Direct) };
+        let front = asked.unwrap_or_else(|| Front::of(words));
+        let names = |name: &&&str| words.iter().any(|word| word.contains(&format!("{{{name}}}")));
+        match OF_SERVER.iter().find(names) {
+            Some(name) if !front.is_sql() => Err(SubjectError::Placeholder((*name).to_owned())),
+            _ => Ok(front),
+        }
+    }
+
+    /// Whether the client learns the set's name from its command line.
+    pub(crate) fn is_told_the_name(&self) -> bool {
+        match self {
+            Subject::Command(words) => names_the_set(words),
+            Subject::Reference(_) => true,
+        }
     }
 
     /// The words of the command for a case.
@@ -100,6 +126,12 @@ impl Brief {
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let variable = |name: &&str| (format!("VDISIM_{}", name.to_uppercase()), self.value(name));
         let mut all: Vec<_> = PLACEHOLDERS.iter().map(variable).collect();
+        if let Some(desk) = &self.desk {
+            all.extend(OF_SERVER.iter().filter_map(|name| {
+                Some((format!("VDISIM_{}", name.to_uppercase()), desk.value(name)?))
+            }));
+            all.extend(desk.for_tools());
+        }
         let features: Vec<_> = self.needs.iter().map(ToString::to_string).collect();
         all.push(("VDISIM_NEEDS".to_owned(), features.join("\n")));
         all
@@ -115,7 +147,15 @@ fn expand(word: &str, brief: &Brief) -> Vec<OsString> {
             let replace = |word: String, name: &&str| {
                 word.replace(&format!("{{{name}}}"), &brief.value(name))
             };
-            vec![PLACEHOLDERS.iter().fold(word.to_owned(), replace).into()]
+            let word = PLACEHOLDERS.iter().fold(word.to_owned(), replace);
+            let served = |word: String, name: &&str| {
+                let value = brief.desk.as_ref().and_then(|desk| desk.value(name));
+                value.map_or_else(
+                    || word.clone(),
+                    |value| word.replace(&format!("{{{name}}}"), &value),
+                )
+            };
+            vec![OF_SERVER.iter().fold(word, served).into()]
         }
     }
 }
@@ -156,6 +196,7 @@ mod tests {
             devices: vec!["s".into(), "s1".into()],
             files: vec!["/m/0".into(), "/m/1".into()],
             needs: vec![Need::Tape],
+            desk: None,
         }
     }
 
@@ -174,6 +215,25 @@ mod tests {
     fn what_cannot_be_a_client_is_said() {
         assert_eq!(Subject::parse(" ").unwrap_err(), SubjectError::Empty);
         assert!(matches!(Subject::parse("a 'b"), Err(SubjectError::Words(_))));
-        assert!(matches!(Subject::parse("a {server}"), Err(SubjectError::Placeholder(_))));
+        let front = |line: &str, asked| Subject::parse(line).unwrap().front(asked);
+        let told = "a {set} {server}";
+        assert!(matches!(front(told, None), Err(SubjectError::Placeholder(_))));
+        assert_eq!(front(told, Some(Front::Tds)), Ok(Front::Tds));
+        assert!(front("a {op} {port}", Some(Front::Direct)).is_err());
+    }
+
+    // Catches: a server's address that stays a placeholder, or is split into words.
+    #[test]
+    fn the_server_is_named() {
+        let mut brief = brief();
+        let address = Some(([127, 0, 0, 1], 5555).into());
+        brief.desk = Some(Desk { address, ..Desk::new() });
+        let words = Subject::parse("c -S {server} --to={port}/{database}").unwrap().words(&brief);
+        assert_eq!(words, ["c", "-S", "127.0.0.1,5555", "--to=5555/pubs"]);
+        let environment = brief.environment();
+        let value = |name: &str| environment.iter().find(|(key, _)| key == name).unwrap().1.clone();
+        assert_eq!(value("VDISIM_SERVER"), "127.0.0.1,5555");
+        assert_eq!(value("SQLCMDSERVER"), value("VDISIM_SERVER"));
+        assert_eq!(value("SQLCMDPASSWORD"), value("VDISIM_PASSWORD"));
     }
 }

@@ -4,8 +4,9 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,19 +14,37 @@ use std::time::{Duration, Instant};
 use vdi_device::{Environment, Namespace};
 use vdi_region::{list_objects, remove_leftover};
 
+use super::front::{self, Desk, Front};
 use super::observation::{Act, Ended, read_record, read_trace};
+use super::patterns::Patterns;
 use super::record::{Entry, What, now};
+use super::resident::Resident;
 use super::script::{Order, Script, Step};
 use super::strays::end_strays;
 use super::subject::{Brief, Subject};
-use crate::launch::Launch;
+use crate::launch::{Launch, prepend};
 use crate::process::ProcessGroup;
+use crate::serve::data_folder::OUR_DATA_HOME;
+use crate::serve::rendezvous;
+use crate::shim::install_commands;
 
 /// How often the watcher looks at the processes.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// How often it looks whether anything moves.
 const PULSE: Duration = Duration::from_millis(100);
+
+/// How long a client's server waits for what the client left behind to do something.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The folder of a case where its server has its data.
+const DATA: &str = "data";
+
+/// The folder of a case with its commands.
+const COMMANDS: &str = "bin";
+
+/// How the name of the object ends by which a resident agent learns its settings.
+const RENDEZVOUS: &str = ".rendezvous";
 
 /// Most that a client may say.
 const MOST_OUTPUT: u64 = 16 << 20;
@@ -39,6 +58,12 @@ pub(crate) struct Stage<'r> {
     pub(crate) vdisim: &'r Path,
     pub(crate) drop_in: &'r Path,
     pub(crate) subject: &'r Subject,
+    /// Who sends the statement.
+    pub(crate) front: Front,
+    /// The agent that the client triggers; none if the client does the work itself.
+    pub(crate) resident: Option<&'r Resident>,
+    /// What the client's output says of its success.
+    pub(crate) patterns: &'r Patterns,
     pub(crate) seed: u64,
     /// How long nothing may happen.
     pub(crate) stall: Duration,
@@ -88,9 +113,12 @@ impl Stage<'_> {
     ) -> Result<Act, TrialError> {
         let path = |name: &str| folder.join(format!("{number}-{name}"));
         let (record, trace) = (path("record"), path("trace"));
+        let mut brief = statement.brief.clone();
+        brief.desk = self.front.is_sql().then(Desk::new);
         let order = Order {
             script: statement.script.clone(),
-            devices: statement.brief.devices.clone(),
+            devices: brief.devices.clone(),
+            desk: brief.desk.clone(),
             seed: self.seed,
             wait: self.start.as_millis() as u64,
             guard: self.guard,
@@ -103,18 +131,50 @@ impl Stage<'_> {
         let _clearing = Clearing(namespace);
         let mut server = Command::new(self.vdisim);
         server.arg("play").arg(&order_file).env("VDISIM_NAMESPACE", namespace);
-        let server = spawn(server, &path("server"))?;
+        let home = self.resident.map_or_else(|| Some(folder.join(DATA)), Resident::data_home);
+        server.envs(home.as_ref().map(|home| (OUR_DATA_HOME, home))).stdin(Stdio::piped());
+        let mut server = spawn(server, &path("server"))?;
+        let leash = server.take_stdin();
+        if let Some(desk) = &mut brief.desk {
+            let data = match (&home, self.resident) {
+                (Some(home), _) => home.join("vdisim").join(namespace),
+                (None, Some(resident)) => resident.data()?,
+                (None, None) => return Err(TrialError::Bug("the server has no folder".to_owned())),
+            };
+            desk.address = Some(self.await_server(&mut server, &data, &path("server.err"))?);
+        }
+        let _left = match self.resident {
+            Some(resident) => Some(resident.prepare(&trace, statement.unit)?),
+            None => None,
+        };
         let calls_file = path("syscalls");
-        let client = self.client(statement, namespace, &trace, &calls_file)?;
+        let mut client = self.client(statement, &brief, namespace, &trace, &calls_file)?;
+        client.stdin(Stdio::null());
+        if self.front.is_sql() {
+            client.envs(home.as_ref().map(|home| (OUR_DATA_HOME, home)));
+        }
+        if self.front.has_commands() {
+            self.put_commands(&mut client, &folder.join(COMMANDS))?;
+        }
         let client = spawn(client, &path("client"))?;
         let watched = [record.clone(), trace.clone()];
         let output = [path("client.out"), path("client.err")];
-        let mut pair = Pair { server, client, deliberate: is_deadly(statement.script) };
-        let (ended, survivors) = self.watch(&mut pair, &watched, &output)?;
+        let deliberate = is_deadly(statement.script);
+        let mut pair = Pair { server, client, leash, deliberate };
+        let (mut ended, survivors) = self.watch(&mut pair, &watched, &output)?;
+        if let Some(resident) = self.resident {
+            let crashed = resident.crashed().filter(|_| !deliberate);
+            ended = crashed.map_or(ended, Ended::Signal);
+            if deliberate || matches!(ended, Ended::Signal(_) | Ended::Hung(_)) {
+                // The next statement gets a new one.
+                resident.end();
+            }
+        }
         let server_ended = pair.server.try_wait()?;
         drop(pair);
         let end = now();
-        let strays = end_strays(namespace);
+        // An agent lives on in the namespace: the next statement is for it.
+        let strays = self.resident.map_or_else(|| end_strays(namespace), |_| Default::default());
         let entries = read_record(&record)?;
         let (calls, events) = read_trace(&trace)?;
         let failed = entries.iter().find_map(|entry| match &entry.what {
@@ -131,9 +191,15 @@ impl Stage<'_> {
             return Err(TrialError::Bug(format!("the server's process: {status}; {said}")));
         }
         let left = clear(namespace)?;
+        let named = entries.iter().find_map(|entry| match &entry.what {
+            What::Statement { devices } => Some(devices.clone()),
+            _ => None,
+        });
         Ok(Act {
             script: statement.script.clone(),
-            devices: statement.brief.devices.clone(),
+            devices: named.unwrap_or(brief.devices),
+            is_sql: self.front.is_sql(),
+            told: self.patterns.told(&output),
             entries,
             calls,
             events,
@@ -149,11 +215,12 @@ impl Stage<'_> {
     fn client(
         &self,
         statement: &Statement<'_>,
+        brief: &Brief,
         namespace: &str,
         trace: &Path,
         syscalls: &Path,
     ) -> Result<Command, TrialError> {
-        let words = self.subject.words(&statement.brief);
+        let words = self.subject.words(brief);
         let mut all: Vec<OsString> = Vec::new();
         if statement.syscalls {
             let calls = "trace=fsync,fdatasync,syncfs,sync,sync_file_range,msync,openat,open";
@@ -170,12 +237,12 @@ impl Stage<'_> {
         }
         all.extend(words);
         let mut command = Command::new(&all[0]);
-        command.args(&all[1..]).envs(statement.brief.environment());
+        command.args(&all[1..]).envs(brief.environment());
         let launch = Launch {
             drop_in: self.drop_in.to_owned(),
             namespace: Some(namespace.to_owned()),
             backend: None,
-            trace: Some(trace.to_owned()),
+            trace: self.resident.is_none().then(|| trace.to_owned()),
             shims: None,
         };
         launch.prepare(&mut command).map_err(|error| TrialError::Bug(error.to_string()))?;
@@ -183,6 +250,38 @@ impl Stage<'_> {
             command.env("VDISIM_TIMEOUT_UNIT", unit);
         }
         Ok(command)
+    }
+
+    /// Where the case's server listens, once it does.
+    fn await_server(
+        &self,
+        server: &mut ProcessGroup,
+        folder: &Path,
+        said: &Path,
+    ) -> Result<SocketAddr, TrialError> {
+        let begin = Instant::now();
+        loop {
+            if self.interrupted.load(Ordering::Relaxed) {
+                return Err(TrialError::Interrupted);
+            }
+            match rendezvous::find(folder) {
+                Ok(Some(found)) => return Ok(found.address),
+                Err(error) => return Err(TrialError::Bug(error.to_string())),
+                Ok(None) if server.try_wait()?.is_some() || begin.elapsed() > self.start => {
+                    let why = format!("the case's server does not listen; {}", tail(said));
+                    return Err(TrialError::Bug(why));
+                }
+                Ok(None) => thread::sleep(LOOK),
+            }
+        }
+    }
+
+    /// Puts `sqlcmd` and `osql` first on the client's PATH.
+    fn put_commands(&self, client: &mut Command, folder: &Path) -> Result<(), TrialError> {
+        install_commands(self.vdisim, folder)
+            .map_err(|error| TrialError::Bug(error.to_string()))?;
+        prepend(client, "PATH", folder);
+        Ok(())
     }
 
     /// Waits until both have ended or nothing moves any more.
@@ -203,6 +302,11 @@ impl Stage<'_> {
             if server.is_some() && client.is_some() {
                 return Ok((pair.how_ended(client), left));
             }
+            let lingers = left || self.resident.is_some();
+            if client.is_some() && (!lingers || moved.elapsed() > LINGER) {
+                // A server of SQL clients ends now, or when it has noticed the client's end.
+                pair.leash = None;
+            }
             if output.iter().any(|path| size(path) > MOST_OUTPUT) {
                 let why = format!("the client said more than {MOST_OUTPUT} bytes; it was killed");
                 return Ok((Ended::Hung(why), left));
@@ -219,7 +323,9 @@ impl Stage<'_> {
                     (sizes, moved) = (now, Instant::now());
                 }
                 // Nobody is there any more who could create the set.
-                if client.is_some() && !left && sizes.first() == Some(&0) {
+                let works_on = self.resident.is_some_and(|agent| agent.crashed().is_none());
+                let gone = client.is_some() && !left && !works_on;
+                if gone && sizes.first() == Some(&0) {
                     return Ok((pair.how_ended(client), false));
                 }
             }
@@ -252,6 +358,8 @@ impl Drop for Clearing<'_> {
 struct Pair {
     server: ProcessGroup,
     client: ProcessGroup,
+    /// A server that clients log in to lives as long as this.
+    leash: Option<ChildStdin>,
     /// Whether the script kills the client.
     deliberate: bool,
 }
@@ -283,7 +391,6 @@ fn signal(_: ExitStatus) -> Option<i32> {
 
 fn spawn(mut command: Command, said: &Path) -> Result<ProcessGroup, TrialError> {
     command
-        .stdin(Stdio::null())
         .stdout(File::create(said.with_extension("out"))?)
         .stderr(File::create(said.with_extension("err"))?);
     ProcessGroup::spawn(&mut command).map_err(|error| {
@@ -321,7 +428,9 @@ fn clear(namespace: &str) -> io::Result<Vec<String>> {
         // What another process still holds goes with that process.
         let _ = remove_leftover(environment.backend, object);
     }
-    Ok(objects.iter().map(|object| object.name.as_str().to_owned()).collect())
+    // What the runner itself left there for a resident agent is nobody's leftover.
+    let left = objects.iter().filter(|object| !object.name.as_str().ends_with(RENDEZVOUS));
+    Ok(left.map(|object| object.name.as_str().to_owned()).collect())
 }
 
 /// The environment of the process that plays a script.
@@ -330,8 +439,11 @@ pub(crate) fn play_order(path: &Path) -> Result<(), TrialError> {
         .map_err(|error| TrialError::Bug(error.to_string()))?;
     let environment =
         Environment::from_process().map_err(|error| TrialError::Bug(error.to_string()))?;
-    super::player::play(&environment, &order)?;
-    Ok(())
+    match &order.desk {
+        Some(desk) => front::serve(&environment, &order, desk)
+            .map_err(|error| TrialError::Bug(error.to_string())),
+        None => Ok(super::player::play(&environment, &order)?),
+    }
 }
 
 /// A namespace of its own for each case of this run.

@@ -85,6 +85,9 @@ fn step(step: &Step) -> String {
         Step::KillClient => "the client is killed".to_owned(),
         Step::KillSecondary => "a secondary process of the client is killed".to_owned(),
         Step::Close => "close".to_owned(),
+        Step::AsOther => "go on as another account of the client's group".to_owned(),
+        Step::Refuse => "the statement is refused".to_owned(),
+        Step::FailStatement => "the statement fails all the same".to_owned(),
     }
 }
 
@@ -144,6 +147,7 @@ fn judgement(check: Check) -> String {
         Check::FailsWhenCutOff => "the exit code is not 0",
         Check::WithinServerTimeOut => "no command takes longer than the client's serverTimeOut",
         Check::AbortsForSecondary => "the client aborts the set when a secondary process has died",
+        Check::ReportsSuccess => "the client says that it succeeded where the server said so",
         Check::Syncs => "fsync or the like was called",
         Check::OneProcessADevice => "each device is opened in a process of its own",
         Check::SecondariesClose => "every process that joined closes the set",

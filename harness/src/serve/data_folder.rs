@@ -27,8 +27,11 @@ const HOME: &str = "USERPROFILE";
 #[cfg(windows)]
 const BELOW_HOME: &str = r"AppData\Local";
 
-/// The data folder of a namespace: `vdisim/<namespace>` in `XDG_DATA_HOME`, or in `~/.local/share`
-/// if that is not set. It need not exist. Source of the rule: XDG Base Directory Specification; on
+/// Said to our own programs alone: a variable that others heed, too, would change what a client does.
+pub(crate) const OUR_DATA_HOME: &str = "VDISIM_DATA_HOME";
+
+/// The data folder of a namespace: `vdisim/<namespace>` in `VDISIM_DATA_HOME`, in `XDG_DATA_HOME`, or
+/// in `~/.local/share` if neither is set. It need not exist. Source of the rule: XDG Base Directory Specification; on
 /// Windows, the folder for local application data.
 ///
 /// # Errors
@@ -36,7 +39,8 @@ const BELOW_HOME: &str = r"AppData\Local";
 /// [`NoDataFolder`] if the environment names none.
 pub fn data_folder(namespace: &Namespace) -> Result<PathBuf, NoDataFolder> {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute(DATA_HOME)
+    let base = absolute(OUR_DATA_HOME)
+        .or_else(|| absolute(DATA_HOME))
         .or_else(|| absolute(HOME).map(|home| home.join(BELOW_HOME)))
         .ok_or(NoDataFolder)?;
     Ok(base.join("vdisim").join(namespace.as_str()))

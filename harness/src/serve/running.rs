@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fake_sqlserver::catalogue::StoreError;
 use fake_sqlserver::messages::{ErrorLog, SeveralMessages};
 use fake_sqlserver::session::Instance;
+use fake_sqlserver::transfer::{AtOnce, Attach};
 use tds_server::{Accounts, Config, ServerHandle};
 use uuid::Uuid;
 use vdi_device::Environment;
@@ -74,6 +75,20 @@ impl Running {
         environment: Environment,
         error_log: Arc<dyn ErrorLog>,
     ) -> Result<Running, ServeError> {
+        Running::start_with(settings, environment, error_log, Arc::new(AtOnce))
+    }
+
+    /// The same; `attach` says how its statements come to their device sets.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Running::start`].
+    pub fn start_with(
+        settings: &Settings,
+        environment: Environment,
+        error_log: Arc<dyn ErrorLog>,
+        attach: Arc<dyn Attach>,
+    ) -> Result<Running, ServeError> {
         let folder = data_folder(&environment.namespace)?;
         let place = take_place(&folder)?;
         let data = match &settings.data {
@@ -85,10 +100,12 @@ impl Running {
         // A client that cuts a shared object short must not end the server.
         vdi_region::install_truncation_guard();
         let profile = settings.profile;
-        let instance = Arc::new(match settings.in_memory {
+        let mut instance = match settings.in_memory {
             true => instance::in_memory(environment, &data, profile, error_log),
             false => instance::open(environment, &data, profile, error_log)?,
-        });
+        };
+        instance.attach = attach;
+        let instance = Arc::new(instance);
         let data = Some(data).filter(|_| !settings.in_memory);
         take_in(&instance, &settings.databases)?;
         let activity = match settings.activity {

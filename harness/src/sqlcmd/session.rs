@@ -1,5 +1,6 @@
 //! A session on whichever server.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tds_server::client::Event;
@@ -11,7 +12,7 @@ use super::network::Network;
 use super::options::Options;
 use super::target::{Target, machine_name};
 use crate::serve::data_folder::data_folder;
-use crate::serve::rendezvous;
+use crate::serve::rendezvous::{self, Rendezvous};
 
 /// Ends the running batch, from any thread.
 pub(super) type Canceller = Arc<dyn Fn() + Send + Sync>;
@@ -28,6 +29,15 @@ pub(super) trait Session {
     fn canceller(&mut self) -> Canceller;
 }
 
+/// The namespace's server, if this address is its own: a trusted connection is possible then.
+fn ours(host: &str, port: u16) -> Result<Option<Rendezvous>, SqlcmdError> {
+    let Ok(address) = host.parse::<IpAddr>() else { return Ok(None) };
+    let environment = Environment::from_process()?;
+    let Ok(folder) = data_folder(&environment.namespace) else { return Ok(None) };
+    let running = rendezvous::find(&folder)?;
+    Ok(running.filter(|server| server.address == SocketAddr::new(address, port)))
+}
+
 /// Opens the session that the options ask for.
 ///
 /// # Errors
@@ -37,6 +47,9 @@ pub(super) fn open(options: &Options) -> Result<Box<dyn Session>, SqlcmdError> {
     let name = options.server.as_deref().unwrap_or_default();
     let (instance, port) = match Target::parse(name, &machine)? {
         Target::Network { host, port, instance } => {
+            if let Some(server) = ours(&host, port)? {
+                return Ok(Box::new(Network::rendezvous(options, &machine, &server)?));
+            }
             let network = Network::connect(options, &machine, host, port, instance)?;
             return Ok(Box::new(network));
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the client: a backup vendor's program | [`ClientSet`], [`ClientDevice`] |
 //! | the server: what SQL Server does | [`ServerSet`], [`ServerDevice`], [`Buffer`] |
+//! | a test of a process that it did not start | [`Rendezvous`], [`settings_left`] |
 //! | cleaning up after the killed | [`leftovers`], [`clean`] |
 //!
 //! One control segment a set holds the state, the configuration, and for every device a ring of
@@ -26,6 +27,7 @@ mod lock;
 mod names;
 mod naming;
 mod phase;
+mod rendezvous;
 mod sabotage;
 mod segment;
 mod server;
@@ -41,6 +43,7 @@ pub use error::{Error, Reason, Timeout};
 pub use fence::Fence;
 pub use leftovers::{Cleaned, Leftover, SetInfo, clean, leftovers, live_sets};
 pub use naming::{Namespace, encode_name};
+pub use rendezvous::{Rendezvous, settings_left};
 pub use sabotage::Sabotage;
 pub use server::{Buffer, Completed, CompletionRoutine, Driver, Request, ServerDevice, ServerSet};
 

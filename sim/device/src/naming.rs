@@ -3,6 +3,7 @@
 //! ```text
 //! vdisim.<namespace>.Host_<set>_SQLVDIMemoryName_0                        control segment
 //! vdisim.<namespace>.Host_<set>_SQLVDIMemoryName_0_B<n>.<generation>      buffer segment n
+//! vdisim.<namespace>.rendezvous                                           settings that a test left
 //! ```
 //! A set's name is any string without a backslash. `/`, `%` and what is not UTF-8 are percent-encoded,
 //! and a name that would be too long for a file name ends in a hash of the whole; the control segment
@@ -143,6 +144,11 @@ pub(crate) fn object_prefix(namespace: Option<&Namespace>) -> String {
 pub(crate) fn control_name(namespace: &Namespace, set: &[u8]) -> Result<ObjectName, Error> {
     let name = format!("{}{}{SUFFIX}", object_prefix(Some(namespace)), encode_name(set));
     ObjectName::new(&name).map_err(Error::from)
+}
+
+/// The settings that a test left in a namespace.
+pub(crate) fn rendezvous_name(namespace: &Namespace) -> Result<ObjectName, Error> {
+    ObjectName::new(&format!("{PREFIX}{namespace}.rendezvous")).map_err(Error::from)
 }
 
 /// Buffer segment `index` of the set whose control segment is `control`.

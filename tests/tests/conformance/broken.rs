@@ -148,9 +148,12 @@ const BROKEN: &[Broken] = &[
     broken("asks-on", &["GetCommand/not-after-close"], &[]),
     broken("never-syncs", &["Flush/synchronises"], &[]),
     broken("never-closes", &["Close/called", "secondary/closes"], &["*/calls-Close", "*exit-code*", "Complete/death-before-it"]),
-    broken("private-objects", &["Create/group-access"], &[]),
+    broken("private-objects", &["Create/group-access", "Create/runs-as-other"], &[]),
     broken("always-succeeds", &["SignalAbort/exit-code", "server-death/exit-code"], &["*exit-code*", "Complete/death-before-it"]),
 ];
+
+/// What the good client does not do: it sends no statement.
+const BEYOND: [Need; 1] = [Need::Sql];
 
 fn of_clients() -> Vec<String> {
     catalogue::all().into_iter().filter(Case::is_of_clients).map(|case| case.id).collect()

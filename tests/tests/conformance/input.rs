@@ -13,7 +13,7 @@ const ONE: &str = "client/Write/full";
 #[case::not_executable("/etc/hostname {op}", 4, "/etc/hostname")]
 #[case::no_words("", 2, "--client is empty")]
 #[case::quotes("client 'a", 2, "quotation mark")]
-#[case::placeholder("client {server}", 2, "{server}")]
+#[case::placeholder("client {set} {server}", 2, "{server}")]
 #[case::not_a_client("true", 1, "it never did; the client ended with exit code 0")]
 #[case::fails("false", 1, "exit code 1")]
 fn a_client_that_is_none(#[case] client: &str, #[case] code: i32, #[case] says: &str) {

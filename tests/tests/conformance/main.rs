@@ -2,9 +2,11 @@
 
 #![cfg(unix)]
 
+mod agents;
 mod broken;
 mod catalogue;
 mod faults;
+mod fronts;
 mod guard;
 mod implementation;
 mod input;

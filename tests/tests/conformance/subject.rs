@@ -12,28 +12,37 @@ use vdisim_tests::{Ended, Scene, artefacts};
 const CAPABILITIES: &str = "devices: 64\nmodes: [pipe, tape, disk]\n\
                             features: [complete, snapshot, processes, handles]\nmedia: raw\n";
 
-/// The good client's executable.
+/// The executable of the client that names its set.
 pub(crate) fn good_client() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let path = folder.join(format!("good_client-{}", std::process::id()));
-        let library = artefacts::drop_in();
-        let built = Command::new("g++")
-            .args(["-std=c++11", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
-            .arg(&path)
-            .arg(root.join("clients/conformance/good_client.cpp"))
-            .arg("-I")
-            .arg(root.join("../sim/sqlvdi/include"))
-            .arg("-L")
-            .arg(library.parent().unwrap())
-            .arg("-lsqlvdi")
-            .status()
-            .expect("g++ is on PATH: scripts/setup installs it");
-        assert!(built.success(), "good_client.cpp does not compile");
-        path
-    })
+    PATH.get_or_init(|| built("good_client"))
+}
+
+/// The executable of the client that invents its set's name and sends the statement.
+pub(crate) fn sqlcmd_client() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| built("sqlcmd_client"))
+}
+
+/// Compiles a client as a vendor does, with our headers and `-lsqlvdi`.
+pub(crate) fn built(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("{name}-{}", std::process::id()));
+    let library = artefacts::drop_in();
+    let built = Command::new("g++")
+        .args(["-std=c++11", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
+        .arg(&path)
+        .arg(root.join(format!("clients/conformance/{name}.cpp")))
+        .arg("-I")
+        .arg(root.join("../sim/sqlvdi/include"))
+        .arg("-L")
+        .arg(library.parent().unwrap())
+        .arg("-lsqlvdi")
+        .status()
+        .expect("g++ is on PATH: scripts/setup installs it");
+    assert!(built.success(), "{name}.cpp does not compile");
+    path
 }
 
 /// `vdisim test` over the good client with one mistake, or none.

@@ -106,6 +106,26 @@ fn a_failure_explains_itself() {
     }
 }
 
+// Catches: permissions that nobody but their owner meets, and a failure that is not SQL Server's.
+#[test]
+fn another_account_meets_the_permissions() {
+    let scene = Scene::new();
+    let ended = scene.run(suite(&scene, "private-objects", "client/Create/runs-as-other --strict"));
+    ended.expect(1);
+    for part in [
+        "belongs to user ",
+        "mode 0640",
+        "Host_vdisim-set_SQLVDIMemoryName_0: ClientBufferAreaManager::SyncWithGlobalTable: \
+         Open(hBufferMemory): error 2",
+        "TriggerAbort: ChannelSem: error 2",
+        // GetConfiguration has returned success before.
+        "OpenDevice: 0x80770004",
+        "client GetConfiguration NOERROR",
+    ] {
+        ended.says(part);
+    }
+}
+
 // Catches: a line that reproduces nothing, because a quote or an option is missing.
 #[test]
 fn the_reproduction_reproduces() {

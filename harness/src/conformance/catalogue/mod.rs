@@ -10,6 +10,7 @@ mod reads;
 mod round_trips;
 mod scripts;
 mod setup;
+mod sql;
 mod version;
 mod writes;
 
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Case> {
         reads::cases(),
         ending::cases(),
         buffers::cases(),
+        sql::cases(),
         devices::cases(),
         modes::cases(),
         interface::cases(),

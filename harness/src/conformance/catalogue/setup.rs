@@ -82,6 +82,26 @@ fn create() -> Vec<Case> {
         .needs(Need::Devices(3))
         .act(store(LENGTH))
         .judged(&[Check::Played]),
+        should(
+            "client/Create/runs-as-other",
+            "A SQL Server under another account of the client's group can serve its set.",
+            Microsoft("readme and code of the Linux sample (umask)"),
+        )
+        .hint(
+            "What the server may not open is not there for the client, either: Open(hBufferMemory): \
+             error 2, then VD_E_ABORT from OpenDevice and error 995 on the server. Call umask(0) \
+             before Create, and see that both accounts have a group in common.",
+        )
+        .act(backup(&[]).only(&[
+            Step::Attach,
+            Step::AsOther,
+            Step::Configure,
+            Step::Open,
+            write(LENGTH),
+            Step::Flush,
+            Step::Complete,
+        ]))
+        .judged(&[Check::GroupAccess, Check::Played]),
     ]
 }
 

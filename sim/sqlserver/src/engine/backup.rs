@@ -138,6 +138,9 @@ fn send(
             Message::new(3270, &[]).into()
         })
     };
+    if let Some(done) = device::perform(context, Direction::Backup, &plan.devices, &plan.transfer) {
+        return done.map(|()| 0);
+    }
     match plan.devices[0].kind {
         DeviceKind::VirtualDevice => {
             let set = device::attach(context, Direction::Backup, &plan.devices, &plan.transfer)?;

@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use crate::catalogue::StorageError;
 use crate::messages::{Message, SeveralMessages};
 use crate::session::{CancelToken, Column, Instance, Login};
-use crate::transfer::Session;
+use crate::transfer::AbortHandle;
 use crate::value::Value;
 
 /// Who executes a statement, where, and who hears of its progress.
@@ -34,8 +34,8 @@ impl<'s> Context<'s> {
     }
 
     /// Has a cancel abort this transfer, whatever it waits for then.
-    pub(super) fn attend(&self, transfer: &Session) {
-        self.cancel.attend(transfer.abort_handle());
+    pub(super) fn attend(&self, transfer: AbortHandle) {
+        self.cancel.attend(transfer);
     }
 
     /// A file of the server failed.

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::media::{self, Media};
 use crate::messages::{Message, SeveralMessages};
 use crate::session::{DevicePlan, TransferPlan};
+use crate::sql::DeviceKind;
 use crate::transfer::{Session, SetName, Statement, TransferError};
 
 /// Bytes of one read or write of a file unless MAXTRANSFERSIZE says otherwise.
@@ -140,13 +141,13 @@ pub(super) fn read(
     }
 }
 
-/// Attaches to the device set of virtual devices, in the instance's way.
-pub(super) fn attach(
+/// What a statement over virtual devices says of its transfer.
+fn statement(
     context: &Context<'_>,
     direction: Direction,
     devices: &[DevicePlan],
     plan: &TransferPlan,
-) -> Result<Session, SeveralMessages> {
+) -> Statement {
     let names: Vec<_> = devices.iter().map(|device| device.name.as_bytes().to_vec()).collect();
     let set = SetName::Named(names[0].clone());
     let mut statement = Statement::new(direction, set, context.instance.profile);
@@ -155,13 +156,40 @@ pub(super) fn attach(
     statement.buffer_count = plan.buffer_count;
     statement.max_transfer_size = plan.max_transfer_size;
     statement.snapshot = plan.snapshot;
+    statement
+}
+
+/// Attaches to the device set of virtual devices, in the instance's way.
+pub(super) fn attach(
+    context: &Context<'_>,
+    direction: Direction,
+    devices: &[DevicePlan],
+    plan: &TransferPlan,
+) -> Result<Session, SeveralMessages> {
     let instance = context.instance;
     let transfer = instance
         .attach
-        .attach(&instance.environment, statement)
+        .attach(&instance.environment, statement(context, direction, devices, plan))
         .map_err(|error| transfer_failed(context, &error))?;
-    context.attend(&transfer);
+    context.attend(transfer.abort_handle());
     Ok(transfer)
+}
+
+/// The whole transfer as the instance's owner executes it; `None` if that is the engine's task.
+pub(super) fn perform(
+    context: &Context<'_>,
+    direction: Direction,
+    devices: &[DevicePlan],
+    plan: &TransferPlan,
+) -> Option<Result<(), SeveralMessages>> {
+    if devices[0].kind != DeviceKind::VirtualDevice {
+        return None;
+    }
+    let instance = context.instance;
+    let statement = statement(context, direction, devices, plan);
+    let attend = |handle| context.attend(handle);
+    let done = instance.attach.perform(&instance.environment, &statement, &attend)?;
+    Some(done.map_err(|error| transfer_failed(context, &error)))
 }
 
 /// What a failed transfer answers. The log gets the true cause too; 3041 and 3013 are the

@@ -15,6 +15,11 @@ pub struct AbortHandle {
 }
 
 impl AbortHandle {
+    /// What ends a transfer over `set` that is not a [`Session`](super::Session)'s.
+    pub fn of(set: &ServerSet) -> Self {
+        AbortHandle { set: set.clone(), cancelled: Arc::default() }
+    }
+
     pub(crate) fn new(set: &ServerSet, cancelled: &Arc<AtomicBool>) -> Self {
         AbortHandle { set: set.clone(), cancelled: Arc::clone(cancelled) }
     }

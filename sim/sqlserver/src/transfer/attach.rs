@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use vdi_device::Environment;
 
+use super::abort::AbortHandle;
 use super::cause::TransferError;
 use super::fault::FaultPlan;
 use super::observer::Unobserved;
@@ -24,6 +25,19 @@ pub trait Attach: Send + Sync {
         environment: &Environment,
         statement: Statement,
     ) -> Result<Session, TransferError>;
+
+    /// Executes a BACKUP's or RESTORE's transfer in the engine's place, for whoever has to decide
+    /// about every command that the device set sees; the engine's own stream is not sent or read
+    /// then. `attend` wants to know what a cancel of the statement has to abort. `None` leaves the
+    /// transfer to the engine.
+    fn perform(
+        &self,
+        _environment: &Environment,
+        _statement: &Statement,
+        _attend: &dyn Fn(AbortHandle),
+    ) -> Option<Result<(), TransferError>> {
+        None
+    }
 }
 
 /// As SQL Server does it: a set that is not there is an error at once, and nothing goes wrong on

@@ -27,6 +27,13 @@ pub struct TransferError {
     pub messages: Vec<Message>,
 }
 
+impl TransferError {
+    /// A failure of `statement` over the set `set`, with what SQL Server says about it.
+    pub fn new(cause: Cause, statement: &Statement, set: &str) -> Self {
+        TransferError { messages: cause.messages(statement, set), cause }
+    }
+}
+
 /// Who has to act on a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {

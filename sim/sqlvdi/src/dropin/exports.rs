@@ -88,6 +88,14 @@ unsafe extern "C" fn set_destroy_base(this: *mut SetObject) {
     unsafe { set_destroy(this) };
 }
 
+/// Before a call that opens a set is recorded: what a test left may say where to.
+fn heed(set: Result<&DeviceSet, HResult>) {
+    let _ = guarded(|| {
+        set?.heed();
+        Ok(())
+    });
+}
+
 /// `int Create(char *name, VDConfig *cfg)`
 #[unsafe(export_name = "_ZN22ClientVirtualDeviceSet6CreateEPcP8VDConfig")]
 unsafe extern "C" fn set_create(
@@ -95,9 +103,10 @@ unsafe extern "C" fn set_create(
     name: *const c_char,
     config: *const VdConfig,
 ) -> c_int {
-    let call = trace::call("Create");
     // SAFETY: null, or what the interface asks for: an object, a string, a configuration.
     let (set, name, config) = unsafe { (inside_of_set(this), string(name), read(config)) };
+    heed(set);
+    let call = trace::call("Create");
     let status = guarded(|| set?.create_ex(None, name?, &config?));
     if let Some(call) = call {
         let arguments = json!({"name": text(name), "config": config_fields(config)});
@@ -190,9 +199,10 @@ unsafe extern "C" fn set_register_device_closed(this: *const SetObject) {
 /// `int OpenInSecondary(char *setName)`
 #[unsafe(export_name = "_ZN22ClientVirtualDeviceSet15OpenInSecondaryEPc")]
 unsafe extern "C" fn set_open_in_secondary(this: *const SetObject, name: *const c_char) -> c_int {
-    let call = trace::call("OpenInSecondary");
     // SAFETY: null, or an object and a string.
     let (set, name) = unsafe { (inside_of_set(this), string(name)) };
+    heed(set);
+    let call = trace::call("OpenInSecondary");
     let status = guarded(|| set?.open_in_secondary_ex(None, name?));
     if let Some(call) = call {
         call.returned(&set_label(set), json!({"name": text(name)}), status, json!({}));

@@ -4,13 +4,14 @@
 //! destroys an object twice, or a copy of it, or calls it afterwards, meets a set that is not open,
 //! and the end of the process can go through all sets without a lock, also in a forked child.
 
+use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(target_os = "linux")]
 use vdi_device::BufferFault;
-use vdi_device::{ClientSet, Environment, Error};
+use vdi_device::{ClientSet, Environment, Error, settings_left};
 use vdi_protocol::{HResult, VdConfig};
 #[cfg(target_os = "linux")]
 use vdi_region::AccessFault;
@@ -36,7 +37,8 @@ pub(super) struct DeviceSet {
     /// The set itself, or what every call returns because the environment is wrong.
     client: Result<ClientSet, HResult>,
     messages: Arc<Messages>,
-    unit: TimeUnit,
+    /// Whether its time-outs are seconds.
+    in_seconds: AtomicBool,
     /// The process that has the set open, 0 for none: a forked child must leave it alone.
     opened_by: AtomicU32,
     /// The devices of the last opening. They are kept until the next one, so that a device that is
@@ -72,7 +74,7 @@ impl DeviceSet {
             in_use: AtomicBool::new(true),
             client,
             messages,
-            unit: time_unit(),
+            in_seconds: AtomicBool::new(time_unit(None) == TimeUnit::Seconds),
             opened_by: AtomicU32::new(0),
             devices: Mutex::default(),
         }
@@ -155,14 +157,14 @@ impl DeviceSet {
 
     pub(super) fn get_configuration(&self, timeout: i64) -> Result<VdConfig, HResult> {
         self.client()?
-            .get_configuration(self.unit.timeout(timeout))
+            .get_configuration(self.unit().timeout(timeout))
             .map_err(|error| explain("GetConfiguration", &error))
     }
 
     pub(super) fn open_device(&self, name: &[u8]) -> Result<Arc<Device>, HResult> {
         let client =
             self.client()?.open_device(name).map_err(|error| explain("OpenDevice", &error))?;
-        let device = Arc::new(Device::new(next_number(), name, client, self.unit));
+        let device = Arc::new(Device::new(next_number(), name, client, self.unit()));
         self.devices().push(device.clone());
         Ok(device)
     }
@@ -188,6 +190,29 @@ impl DeviceSet {
     #[inline]
     pub(super) fn map_buffer_handle(&self, handle: u32) -> Result<*mut u8, HResult> {
         self.client()?.map_buffer_handle(handle)
+    }
+
+    /// Heeds what a test left for processes that it did not start. Called before Create and its like, which it is
+    /// to be in time for.
+    pub(super) fn heed(&self) {
+        if self.opened_by.load(Ordering::Relaxed) != 0 {
+            return;
+        }
+        let Ok(environment) = Environment::from_process() else { return };
+        let left = settings_left(&environment);
+        let value = |wanted: &str| {
+            left.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+        };
+        trace::follow(value("VDISIM_TRACE").map(Path::new));
+        let unit = time_unit(value("VDISIM_TIMEOUT_UNIT"));
+        self.in_seconds.store(unit == TimeUnit::Seconds, Ordering::Relaxed);
+    }
+
+    fn unit(&self) -> TimeUnit {
+        match self.in_seconds.load(Ordering::Relaxed) {
+            true => TimeUnit::Seconds,
+            false => TimeUnit::Milliseconds,
+        }
     }
 
     #[inline]
@@ -227,14 +252,15 @@ fn next_number() -> u32 {
 
 /// Milliseconds on Windows, where nothing contradicts it.
 #[cfg(windows)]
-fn time_unit() -> TimeUnit {
+fn time_unit(_: Option<&str>) -> TimeUnit {
     TimeUnit::Milliseconds
 }
 
+/// What the environment says, else what a test left.
 #[cfg(not(windows))]
-fn time_unit() -> TimeUnit {
+fn time_unit(left: Option<&str>) -> TimeUnit {
     let name = std::env::var_os("VDISIM_TIMEOUT_UNIT");
-    let name = name.as_ref().map(|name| name.to_string_lossy());
+    let name = name.as_ref().map(|name| name.to_string_lossy()).or(left.map(Into::into));
     TimeUnit::named(name.as_deref()).unwrap_or_else(|| {
         let name = name.unwrap_or_default();
         say(&format!("vdisim: VDISIM_TIMEOUT_UNIT is '{name}'; it must be ms or s, ms is taken."));

@@ -1,5 +1,6 @@
 //! The trace: one line of JSON for each call and event, appended to the file that VDISIM_TRACE
-//! names.
+//! names in the environment or, for a process that was started before anybody thought of a trace, in
+//! what a test left in the namespace when a set was created.
 //!
 //! A line of a call has `version`, `time` (microseconds since 1970), `took` (microseconds), `pid`,
 //! `thread`, `object`, `call`, `arguments` and `result`; one of an event has `event` and `details`
@@ -9,8 +10,9 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Once, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -24,27 +26,53 @@ use super::messages::say;
 const VERSION: u32 = 1;
 
 static ON: AtomicBool = AtomicBool::new(false);
-static FILE: OnceLock<Option<File>> = OnceLock::new();
+/// The file, and the path that it was opened by.
+static FILE: RwLock<Option<(PathBuf, File)>> = RwLock::new(None);
+static STARTED: Once = Once::new();
 
 /// Opens the file that the environment names. The first call decides for the process.
 pub(super) fn start() {
-    let file = FILE.get_or_init(|| {
-        let path = std::env::var_os("VDISIM_TRACE").filter(|path| !path.is_empty())?;
-        File::options()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .inspect_err(|error| {
-                let path = path.display();
-                say(&format!("vdisim: VDISIM_TRACE: {path} cannot be appended to: {error}"));
-            })
-            .ok()
+    STARTED.call_once(|| {
+        if let Some(path) = named_by_environment() {
+            go_to(Some(&path));
+        }
     });
-    let first = !ON.swap(file.is_some(), Ordering::Relaxed);
-    if first && file.is_some() {
+}
+
+/// Goes on in the file that a test left word of, or in none. What the environment names stays.
+pub(super) fn follow(path: Option<&Path>) {
+    if named_by_environment().is_none() {
+        go_to(path);
+    }
+}
+
+fn named_by_environment() -> Option<PathBuf> {
+    std::env::var_os("VDISIM_TRACE").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+fn go_to(path: Option<&Path>) {
+    let mut file = FILE.write().unwrap_or_else(PoisonError::into_inner);
+    if file.as_ref().map(|(path, _)| path.as_path()) == path {
+        return;
+    }
+    *file = path.and_then(|path| Some((path.to_owned(), open(path)?)));
+    let is_on = file.is_some();
+    drop(file);
+    ON.store(is_on, Ordering::Relaxed);
+    if is_on {
         let program = std::env::current_exe().unwrap_or_default();
         event("process", json!({"role": "client", "program": program.display().to_string()}));
     }
+}
+
+fn open(path: &Path) -> Option<File> {
+    let opened = File::options().append(true).create(true).open(path);
+    opened
+        .inspect_err(|error| {
+            let path = path.display();
+            say(&format!("vdisim: VDISIM_TRACE: {path} cannot be appended to: {error}"));
+        })
+        .ok()
 }
 
 /// Records the end of the process; one that is killed does not come here.
@@ -97,7 +125,9 @@ pub(super) fn event(name: &'static str, details: Value) {
 #[cfg(target_os = "linux")]
 pub(super) fn fault(details: impl FnOnce(&mut Line) -> std::fmt::Result) {
     use std::fmt::Write as _;
-    let Some(Some(mut file)) = FILE.get().map(Option::as_ref) else { return };
+    // Merely tried: whoever was interrupted may hold it for writing.
+    let Ok(held) = FILE.try_read() else { return };
+    let Some((_, mut file)) = held.as_ref().map(|(path, file)| (path, file)) else { return };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     let (pid, thread) = (std::process::id(), thread_number());
     let mut line = Line::new();
@@ -139,7 +169,9 @@ fn microseconds(time: Duration) -> Value {
 }
 
 fn write(line: &Value) {
-    if let Some(Some(mut file)) = FILE.get().map(Option::as_ref) {
+    let file = FILE.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, file)) = file.as_ref() {
+        let mut file: &File = file;
         // A full disk must not fail the backup that is traced.
         let _ = file.write_all(format!("{line}\n").as_bytes());
     }

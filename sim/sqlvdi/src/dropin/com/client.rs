@@ -42,6 +42,7 @@ impl ClientSetObject {
         name: Option<&[u8]>,
         config: *const VdConfig,
     ) -> HRESULT {
+        self.set.heed();
         let call = trace::call(call);
         // SAFETY: null, or the configuration that the interface asks for; any bytes are one.
         let config = unsafe { config.as_ref() }.copied();
@@ -56,6 +57,7 @@ impl ClientSetObject {
     }
 
     fn join(&self, call: &'static str, instance: Option<&[u8]>, name: Option<&[u8]>) -> HRESULT {
+        self.set.heed();
         let call = trace::call(call);
         let status =
             guarded(|| self.set.open_in_secondary_ex(instance, name.ok_or(HResult::VD_E_INVALID)?));

@@ -1,0 +1,106 @@
+//! Resident agents: started before there is a case, triggered for each.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use rstest::rstest;
+use vdisim_tests::Scene;
+
+use crate::subject::{built, is_broken, results, verdicts};
+
+fn agent() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| built("agent"))
+}
+
+/// `vdisim test` over the agent with one mistake, or none.
+fn suite(scene: &Scene, mistake: &str, more: &str) -> Command {
+    let (agent, socket) = (agent().display(), scene.path("socket"));
+    let socket = socket.display();
+    let mut command = scene.vdisim("test");
+    command.args(["--trigger", &format!("{agent} do {socket} {{op}} {{set}} {{file}}")]);
+    command.args(["--start", &format!("{agent} serve {socket} {mistake}")]);
+    let capabilities = b"features: [complete]\nmedia: raw\n";
+    command.arg("--capabilities").arg(scene.file("capabilities.yaml", capabilities));
+    command.args(more.split_whitespace());
+    command
+}
+
+// Catches: an agent whose calls nobody sees, because its environment was made before the case; one
+// that a killing case leaves dead for the next; two cases in its namespace at once.
+#[test]
+fn an_agent_passes_what_it_declares() {
+    let scene = Scene::new();
+    let running = scene.start(suite(&scene, "", "--json --strict"));
+    let ours = format!("vdisim.t{}-", running.id());
+    let ended = running.wait();
+    ended.expect(0);
+    let verdicts = verdicts(&results(&ended));
+    let passed = verdicts.values().filter(|verdict| *verdict == "PASS").count();
+    assert!(passed >= 110, "{verdicts:?}");
+    // These see calls of the drop-in, and a process that a case has killed.
+    for id in ["client/Close/called", "client/Flush/durable", "client/Write/full"] {
+        assert_eq!(verdicts[id], "PASS", "{id}");
+    }
+    let objects = std::fs::read_dir("/dev/shm").unwrap().flatten();
+    let left = objects.filter(|object| object.file_name().to_string_lossy().starts_with(&ours));
+    assert_eq!(left.count(), 0);
+}
+
+// Catches: a trigger that is judged in the place of its agent.
+#[rstest]
+#[case::swallows("always-succeeds", "client/SignalAbort/exit-code", "FAIL")]
+#[case::crashes("crashes", "client/Write/full", "CRASH")]
+#[case::fine("", "client/SignalAbort/exit-code", "PASS")]
+fn an_agents_mistake_is_seen(#[case] mistake: &str, #[case] id: &str, #[case] wanted: &str) {
+    let scene = Scene::new();
+    let ended = scene.run(suite(&scene, mistake, &format!("{id} --json --strict")));
+    ended.expect(if is_broken(wanted) { 1 } else { 0 });
+    assert_eq!(verdicts(&results(&ended))[id], wanted);
+}
+
+// Catches: an agent that outlives the run, its own end that is not asked for, an agent that cannot be
+// started and is waited for.
+#[test]
+fn the_agent_is_ended_as_it_was_started() {
+    let scene = Scene::new();
+    let stopped = scene.path("stopped");
+    let mut command = suite(&scene, "", "client/Write/full");
+    command.args(["--stop", &format!("touch {}", stopped.display())]);
+    scene.run(command).expect(0);
+    assert!(stopped.exists(), "--stop was not run");
+    let knock = std::os::unix::net::UnixStream::connect(scene.path("socket"));
+    assert!(knock.is_err(), "the agent outlived the run");
+
+    let mut command = scene.vdisim("test client/Write/full --start /nonexistent/agent");
+    command.args(["--trigger", "true {op} {set}"]);
+    scene.run(command).expect(4).says("/nonexistent/agent");
+    let mut command = scene.vdisim("test client/Write/full --client true --trigger true");
+    command.args(["--start", "true"]);
+    scene.run(command).expect(2);
+}
+
+// Catches: a running agent, which nobody here started, that is looked for in another namespace than
+// its own.
+#[test]
+fn an_agent_that_runs_already_is_met_in_its_namespace() {
+    let scene = Scene::new();
+    let socket = scene.path("socket");
+    let mut serve = Command::new(agent());
+    serve.arg("serve").arg(&socket);
+    scene.place(&mut serve);
+    let library = vdisim_tests::artefacts::drop_in();
+    serve.env("LD_LIBRARY_PATH", library.parent().unwrap());
+    let _agent = scene.start(serve);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !socket.exists() && std::time::Instant::now() < end {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let mut command = scene.vdisim("test client/Close/called client/Read/returned --json --strict");
+    let (agent, socket) = (agent().display(), socket.display());
+    command.args(["--trigger", &format!("{agent} do {socket} {{op}} {{set}} {{file}}")]);
+    let ended = scene.run(command);
+    ended.expect(0);
+    assert!(verdicts(&results(&ended)).values().all(|verdict| verdict == "PASS"));
+}
