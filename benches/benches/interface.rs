@@ -8,15 +8,18 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
-use vdisim_benches::bare::Pair;
+use vdisim_benches::bare::{Pair, Shape};
 use vdisim_benches::process;
+use vdisim_benches::source::Source;
 use vdisim_benches::subject::{Lives, Subject};
 
 const KIB: usize = 1 << 10;
-/// Words of the source that streams are copied from: more than the caches hold.
-const COLD: u64 = 8 << 20;
+/// Bytes of the source that streams are copied from: more than the caches hold.
+const COLD: usize = 64 << 20;
 /// The most bytes in flight, and the most buffers.
 const POOL: (usize, usize) = (8 << 20, 32);
+/// A ping-pong that sleeps at once.
+const PING_PONG: Shape = Shape { lanes: 1, buffers: (1, 0), spins: 0, child_source: 0, relay: 0 };
 
 fn main() -> Result<()> {
     // criterion's own `main` would take the other side's hidden arguments for a filter.
@@ -34,12 +37,12 @@ fn main() -> Result<()> {
 }
 
 fn streams(criterion: &mut Criterion, cpus: (usize, usize)) -> Result<()> {
-    let source: Vec<u64> = (0..COLD).collect();
     let mut group = criterion.benchmark_group("stream");
     for size in [64 * KIB, 256 * KIB, 1024 * KIB, 4096 * KIB] {
         let buffers = (POOL.0 / size).min(POOL.1);
         group.throughput(Throughput::Bytes(size as u64));
-        let ring = Pair::start(buffers, size, 0, cpus.1);
+        let source = Source::new(COLD, size);
+        let ring = Pair::start(Shape { buffers: (buffers, size), ..PING_PONG }, cpus.1);
         timed(&mut group, "ring", size, |times| Ok(ring.stream(&source, times as usize)))?;
         for devices in [1, 4, 16, 64] {
             let mut subject = Subject::start(cpus, devices, (buffers, size))?;
@@ -53,7 +56,8 @@ fn streams(criterion: &mut Criterion, cpus: (usize, usize)) -> Result<()> {
 
 fn round_trips(criterion: &mut Criterion, cpus: (usize, usize)) -> Result<()> {
     let subject = Subject::start(cpus, 1, (8, 64 * KIB))?;
-    let (spin, futex) = (Pair::start(1, 0, 1_000_000, cpus.1), Pair::start(1, 0, 0, cpus.1));
+    let spin = Pair::start(Shape { spins: 1_000_000, ..PING_PONG }, cpus.1);
+    let futex = Pair::start(PING_PONG, cpus.1);
     let mut group = criterion.benchmark_group("round-trip");
     timed(&mut group, "prompt", "spin", |times| Ok(spin.round_trips(times as u32)))?;
     timed(&mut group, "prompt", "ours", |times| subject.round_trips(times as u32))?;
@@ -64,7 +68,7 @@ fn round_trips(criterion: &mut Criterion, cpus: (usize, usize)) -> Result<()> {
         })
     };
     timed(&mut group, "parked", "futex", |times| parked(times, &|| Ok(futex.round_trips(1))))?;
-    timed(&mut group, "parked", "ours", |times| parked(times, &|| subject.round_trip()))?;
+    timed(&mut group, "parked", "ours", |times| parked(times, &|| subject.round_trips(1)))?;
     group.finish();
     Ok(())
 }
@@ -74,7 +78,7 @@ fn set_life(criterion: &mut Criterion, cpus: (usize, usize)) -> Result<()> {
     for size in [64 * KIB, 1024 * KIB] {
         let mut lives = Lives::start(cpus, (8, size))?;
         timed(&mut group, "create-to-first-command", size, |times| {
-            (0..times).try_fold(Duration::ZERO, |all, _| Ok(all + lives.live()?))
+            (0..times).try_fold(Duration::ZERO, |all, _| Ok(all + lives.live()?.0))
         })?;
     }
     group.finish();

@@ -1,12 +1,16 @@
 //! The two processes of a measurement: this program starts itself again as the other one, each on a CPU of its own.
 
-use std::process::Command;
+use std::fs::{self, File};
+use std::process::{Child, Command};
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::{bare, client};
+use crate::{bare, client, subject};
 
 /// The hidden first argument of a process that is the other side of a bare baseline.
 pub(crate) const BARE: &str = "__bare";
@@ -16,12 +20,39 @@ pub(crate) const STREAM: &str = "__stream";
 pub(crate) const HANDLES: &str = "__handles";
 /// … of a client that creates one set after the other.
 pub(crate) const LIVES: &str = "__lives";
+/// … of a client that fills what it is sent, from a source of its own.
+pub(crate) const RESTORE: &str = "__restore";
+/// … of a client that only completes what it is sent.
+pub(crate) const COMPLETE: &str = "__complete";
+/// … of a client that copies what it is sent to memory of its own.
+pub(crate) const SINK: &str = "__sink";
+/// … of a client that has a third process read what it is sent.
+pub(crate) const RELAY: &str = "__relay";
+/// … of that third process.
+pub(crate) const SECONDARY: &str = "__secondary";
+/// … of a process that joins a set and maps one buffer.
+pub(crate) const FIRST: &str = "__first";
+/// … of a client whose server is killed.
+pub(crate) const SURVIVE: &str = "__survive";
+/// … of a server that opens one set and then does nothing.
+pub(crate) const SERVER: &str = "__server";
 
-/// This program as the process `kind`, on `cpu`; the kind's own arguments and `spawn` are the caller's.
-pub(crate) fn again(kind: &str, cpu: usize) -> Command {
+/// This program as the process `kind` with its numbers, the first of which is its CPU; `spawn` is the caller's.
+pub(crate) fn again(kind: &str, numbers: &[usize]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("own path"));
-    command.arg(kind).arg(cpu.to_string());
+    command.arg(kind).args(numbers.iter().map(usize::to_string));
     command
+}
+
+/// A process that is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Other(pub(crate) Child);
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
 }
 
 /// If this process was started as the other side, is that until it ends and says true. Call it first
@@ -40,6 +71,14 @@ pub fn run_if_other_side() -> Result<bool> {
         Some(STREAM) => client::stream,
         Some(HANDLES) => client::handles,
         Some(LIVES) => client::lives,
+        Some(RESTORE) => client::restore,
+        Some(COMPLETE) => client::complete,
+        Some(SINK) => client::sink,
+        Some(RELAY) => client::relay,
+        Some(SECONDARY) => client::secondary,
+        Some(FIRST) => client::map_first,
+        Some(SURVIVE) => client::survive,
+        Some(SERVER) => subject::serve_nothing,
         _ => return Ok(false),
     };
     let numbers: Vec<usize> = arguments.map(|text| text.parse().expect("a number")).collect();
@@ -69,4 +108,42 @@ pub fn pin(cpu: usize) {
     let mut set = CpuSet::new();
     set.set(cpu);
     sched_setaffinity(None, &set).expect("a CPU of this machine");
+}
+
+/// The shared memory that this process was given as its standard input, or its parent was.
+pub(crate) fn given_file(to_parent: bool) -> File {
+    let owner = getppid().filter(|_| to_parent);
+    let owner = owner.map_or_else(|| "self".to_owned(), |pid| pid.as_raw_nonzero().to_string());
+    let path = format!("/proc/{owner}/fd/0");
+    File::options().read(true).write(true).open(path).expect("a shared object")
+}
+
+/// A process and all that it started, and so on.
+pub fn family(pid: u32) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = fs::read_to_string(path).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    std::iter::once(pid).chain(children.flat_map(family)).collect()
+}
+
+/// The time that `work` takes with the numbers from 0 up to `count`, each on a thread, all let go at once; with one,
+/// on the calling thread.
+pub(crate) fn timed_threads(count: usize, work: impl Fn(usize) + Sync) -> Duration {
+    if count == 1 {
+        let begun = Instant::now();
+        work(0);
+        return begun.elapsed();
+    }
+    let (start, work) = (&Barrier::new(count + 1), &work);
+    let begun = thread::scope(|scope| {
+        for number in 0..count {
+            scope.spawn(move || {
+                start.wait();
+                work(number);
+            });
+        }
+        start.wait();
+        Instant::now()
+    });
+    begun.elapsed()
 }

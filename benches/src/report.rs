@@ -19,19 +19,45 @@ pub enum Goal {
 
 /// One measured number.
 #[derive(Debug, Clone)]
-struct Line {
-    name: &'static str,
-    unit: &'static str,
-    estimate: Estimate,
-    goal: Goal,
+pub(crate) struct Line {
+    pub(crate) name: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) estimate: Estimate,
+    pub(crate) goal: Goal,
+}
+
+/// What became of a goal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// There was none.
+    None,
+    Met,
+    /// The interval reaches it, but the median misses it by more than noise.
+    MissedByTheMedian,
+    /// Not even the interval reaches it.
+    Missed,
+    /// Others used the machine in all rounds.
+    NotMeasured,
+}
+
+/// One bar of a comparison: a contestant, GiB a second, and CPU seconds a GiB.
+#[derive(Debug, Clone)]
+pub(crate) struct Bar {
+    pub(crate) name: &'static str,
+    pub(crate) speed: Estimate,
+    pub(crate) cpu: Estimate,
 }
 
 /// All that a run found.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     lines: Vec<Line>,
+    comparisons: Vec<(String, Vec<Bar>)>,
+    points: Vec<(String, Estimate, Estimate)>,
+    demands: Vec<&'static str>,
     kept: usize,
     dropped: usize,
+    fewest: Option<usize>,
     noise: f64,
 }
 
@@ -40,6 +66,18 @@ impl Report {
     pub fn count(&mut self, rounds: &Rounds) {
         self.kept += rounds.kept();
         self.dropped += rounds.dropped();
+        self.fewest = Some(self.fewest.map_or(rounds.kept(), |fewest| fewest.min(rounds.kept())));
+    }
+
+    /// Adds a comparison of all contestants of an experiment, to be shown as bars.
+    pub fn compare(&mut self, title: String, rounds: &Rounds) {
+        let bar = |name| Bar { name, speed: rounds.value(name), cpu: rounds.cpu(name) };
+        self.comparisons.push((title, rounds.names().map(bar).collect()));
+    }
+
+    /// Adds a point of the whole field: GiB a second, and the ratio to the ring.
+    pub fn add_point(&mut self, what: String, speed: Estimate, ratio: Estimate) {
+        self.points.push((what, speed, ratio));
     }
 
     /// Adds the ratio of a baseline to itself; how far its interval goes from 1 is what noise does to every other.
@@ -52,6 +90,56 @@ impl Report {
     /// Adds a number; `unit` is empty for a ratio.
     pub fn add(&mut self, name: &'static str, unit: &'static str, estimate: Estimate, goal: Goal) {
         self.lines.push(Line { name, unit, estimate, goal });
+    }
+
+    /// Adds a number without whose goal the machine is not fit to measure on, and the whole run is worth nothing.
+    pub fn demand(&mut self, name: &'static str, unit: &'static str, value: Estimate, goal: Goal) {
+        self.demands.push(name);
+        self.add(name, unit, value, goal);
+    }
+
+    /// Why the run is worth nothing; empty if it is worth something.
+    pub fn invalid(&self) -> Vec<String> {
+        let demanded = self.lines.iter().filter(|line| self.demands.contains(&line.name));
+        demanded
+            .filter(|line| !line.goal.is_met(Estimate::exactly(line.estimate.median), 0.0))
+            .map(|Line { name, unit, estimate, goal }| {
+                let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+                format!("{name} is {:.3}{unit}, and has to be {goal}{unit}", estimate.median)
+            })
+            .collect()
+    }
+
+    /// The fewest rounds that an experiment kept.
+    pub fn fewest_kept(&self) -> usize {
+        self.fewest.unwrap_or(0)
+    }
+
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    pub(crate) fn comparisons(&self) -> &[(String, Vec<Bar>)] {
+        &self.comparisons
+    }
+
+    pub(crate) fn points(&self) -> &[(String, Estimate, Estimate)] {
+        &self.points
+    }
+
+    /// Rounds kept, rounds dropped, and how far the baseline differs from itself.
+    pub(crate) fn rounds(&self) -> (usize, usize, f64) {
+        (self.kept, self.dropped, self.noise)
+    }
+
+    pub(crate) fn verdict(&self, Line { estimate, goal, .. }: &Line) -> Verdict {
+        match goal {
+            _ if estimate.median.is_nan() => Verdict::NotMeasured,
+            Goal::Reported => Verdict::None,
+            goal if goal.is_met(*estimate, self.noise) => Verdict::Met,
+            goal if goal.is_met(*estimate, f64::INFINITY) => Verdict::MissedByTheMedian,
+            _ => Verdict::Missed,
+        }
     }
 
     /// The numbers as an object: `NAME` is the median and `NAME_ci` its interval.
@@ -95,13 +183,13 @@ impl Display for Report {
             "{:28} {:>10} {:5} {:>22}  to reach",
             "measure", "median", "", "95 % interval"
         )?;
-        for Line { name, unit, estimate, goal } in &self.lines {
-            let Estimate { median, low, high } = *estimate;
-            let verdict = match goal {
-                _ if median.is_nan() => "not measured: others used the machine",
-                Goal::Reported => "",
-                goal if goal.is_met(*estimate, self.noise) => "met",
-                _ => "MISSED",
+        for line in &self.lines {
+            let Line { name, unit, estimate: Estimate { median, low, high }, goal } = line;
+            let verdict = match self.verdict(line) {
+                Verdict::None => "",
+                Verdict::Met => "met",
+                Verdict::MissedByTheMedian | Verdict::Missed => "MISSED",
+                Verdict::NotMeasured => "not measured: others used the machine",
             };
             let interval = format!("{low:.3} .. {high:.3}");
             let row =
@@ -138,6 +226,33 @@ mod tests {
             "nothing measured is nothing met"
         );
         assert!(!Goal::AtMost(0.0).is_met(about(f64::NAN), 0.0), "nothing measured is nothing met");
+    }
+
+    /// Catches: a run on a machine that is too slow or disturbed passing for a measurement; a demand met by noise alone.
+    #[test]
+    fn a_run_is_worth_nothing_when_a_demand_is_not_met() {
+        let mut report = Report::default();
+        report.add_noise("aa", about(1.0));
+        report.demand("spin", "ns", about(999.0), Goal::AtMost(1000.0));
+        assert!(report.invalid().is_empty());
+        report.demand("ring_vs_memcpy", "", about(0.49), Goal::AtLeast(0.5));
+        assert_eq!(report.invalid(), ["ring_vs_memcpy is 0.490, and has to be >= 0.5"]);
+        report.demand("nothing", "", about(f64::NAN), Goal::AtLeast(0.5));
+        assert_eq!(report.invalid().len(), 2);
+    }
+
+    /// Catches: calling a goal missed by the median one that the interval does not reach, or the reverse.
+    #[test]
+    fn a_verdict_tells_how_a_goal_was_missed() {
+        let mut report = Report::default();
+        for median in [1.0, 0.9, 0.7, f64::NAN] {
+            report.add("x", "", about(median), Goal::AtLeast(0.95));
+        }
+        let verdicts: Vec<_> = report.lines().iter().map(|line| report.verdict(line)).collect();
+        let [met, by_median, missed, nothing] = verdicts[..] else { panic!("{verdicts:?}") };
+        assert_eq!(met, Verdict::Met);
+        assert_eq!(by_median, Verdict::MissedByTheMedian);
+        assert_eq!((missed, nothing), (Verdict::Missed, Verdict::NotMeasured));
     }
 
     /// Catches: a table that hides a missed goal; JSON without the interval or the counts.

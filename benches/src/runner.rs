@@ -16,25 +16,32 @@ use crate::load::Load;
 /// The least time of a sample: shorter ones drown in the 10 ms to which the load of the machine is known.
 const SAMPLE: Duration = Duration::from_millis(50);
 
-/// One thing to measure. All contestants of an experiment do the same work and answer in the same unit.
+/// One thing to measure. All contestants of an experiment do the same kind of work and answer in the same unit.
 #[allow(missing_debug_implementations, reason = "holds a closure")]
 pub struct Contestant<'a> {
     /// What reports call it.
     pub name: &'static str,
-    /// The other process that does its work, whose CPU time counts as its own.
-    pub other_side: Option<u32>,
+    /// The other processes that do its work, whose CPU time counts as its own.
+    pub other_sides: Vec<u32>,
+    /// How much work a sample is, in the unit that CPU time is told for.
+    pub work: f64,
     /// Measures once.
     pub sample: Box<dyn FnMut() -> Result<f64> + 'a>,
 }
 
 impl<'a> Contestant<'a> {
-    /// A contestant of two processes, or of this one alone.
+    /// A contestant of this process and the named ones.
     pub fn new(
         name: &'static str,
-        other_side: Option<u32>,
+        other_sides: Vec<u32>,
         sample: impl FnMut() -> Result<f64> + 'a,
     ) -> Contestant<'a> {
-        Contestant { name, other_side, sample: Box::new(sample) }
+        Contestant { name, other_sides, work: 1.0, sample: Box::new(sample) }
+    }
+
+    /// The same, where samples of different contestants are of different size.
+    pub fn of_work(self, work: f64) -> Contestant<'a> {
+        Contestant { work, ..self }
     }
 }
 
@@ -52,7 +59,7 @@ pub struct Runner {
 struct Shown {
     /// The mean of the two, in the contestant's unit.
     value: f64,
-    /// CPU seconds of both its processes, both samples.
+    /// CPU seconds of all its processes per unit of work.
     cpu: f64,
 }
 
@@ -77,7 +84,7 @@ pub struct Estimate {
 }
 
 impl Runner {
-    /// Runs rounds until enough are kept, or three times as many were tried; first one that does not count.
+    /// Runs rounds until enough are kept, or twice as many were tried; first one that does not count.
     ///
     /// # Errors
     ///
@@ -85,10 +92,10 @@ impl Runner {
     pub fn measure(&self, contestants: &mut [Contestant<'_>]) -> Result<Rounds> {
         let names = contestants.iter().map(|contestant| contestant.name).collect();
         let mut rounds = Rounds { names, kept: Vec::new(), dropped: 0 };
-        let pids: Vec<u32> = contestants.iter().filter_map(|one| one.other_side).collect();
+        let pids: Vec<u32> = contestants.iter().flat_map(|one| &one.other_sides).copied().collect();
         round(contestants)?;
         while rounds.kept.len() < self.rounds
-            && rounds.kept.len() + rounds.dropped < 3 * self.rounds
+            && rounds.kept.len() + rounds.dropped < 2 * self.rounds
         {
             let before = Load::now(&pids)?;
             let row = round(contestants)?;
@@ -110,10 +117,10 @@ fn round(contestants: &mut [Contestant<'_>]) -> Result<Vec<Shown>> {
     let there = 0..contestants.len();
     for index in there.clone().chain(there.rev()) {
         let contestant = &mut contestants[index];
-        let pids = Vec::from_iter(contestant.other_side);
-        let before = Load::now(&pids)?;
+        let before = Load::now(&contestant.other_sides)?;
         shown[index].value += (contestant.sample)()? / 2.0;
-        shown[index].cpu += Load::now(&pids)?.own_since(&before);
+        let cpu = Load::now(&contestant.other_sides)?.own_since(&before);
+        shown[index].cpu += cpu / 2.0 / contestant.work;
     }
     Ok(shown)
 }
@@ -129,10 +136,21 @@ impl Rounds {
         self.dropped
     }
 
+    /// The contestants.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.names.iter().copied()
+    }
+
     /// The contestant's median value, in its unit.
     pub fn value(&self, name: &str) -> Estimate {
         let column = self.column(name);
         estimate(self.kept.iter().map(|row| row[column].value).collect())
+    }
+
+    /// The contestant's median CPU seconds per unit of work.
+    pub fn cpu(&self, name: &str) -> Estimate {
+        let column = self.column(name);
+        estimate(self.kept.iter().map(|row| row[column].cpu).collect())
     }
 
     /// How many times `of`'s value is that of `to`.
@@ -227,8 +245,10 @@ mod tests {
             clock.set(clock.get() + 1.0);
             Ok(100.0 + clock.get())
         };
-        let mut contestants =
-            [Contestant::new("a", None, drifting), Contestant::new("b", None, drifting)];
+        let mut contestants = [
+            Contestant::new("a", Vec::new(), drifting),
+            Contestant::new("b", Vec::new(), drifting),
+        ];
         let rounds =
             Runner { rounds: 5, others_at_most: f64::INFINITY }.measure(&mut contestants).unwrap();
         assert_eq!(rounds.kept(), 5);
@@ -238,11 +258,11 @@ mod tests {
     /// Catches: keeping rounds whatever else the machine did, and trying for ever.
     #[test]
     fn a_disturbed_round_is_dropped_and_the_tries_are_bounded() {
-        let mut contestants = [Contestant::new("a", None, || Ok(1.0))];
+        let mut contestants = [Contestant::new("a", Vec::new(), || Ok(1.0))];
         let rounds = Runner { rounds: 2, others_at_most: f64::NEG_INFINITY }
             .measure(&mut contestants)
             .unwrap();
-        assert_eq!((rounds.kept(), rounds.dropped()), (0, 6));
+        assert_eq!((rounds.kept(), rounds.dropped()), (0, 4));
         assert!(rounds.value("a").median.is_nan());
     }
 

@@ -4,6 +4,8 @@
 //! Everything the command does is a call of this library; [`command::main`] is the command itself.
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+pub mod bench;
 pub mod client;
 pub mod command;
 pub mod conformance;

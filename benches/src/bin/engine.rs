@@ -23,10 +23,11 @@ use sqlvdi::caller::{CallerSet, DropIn, locate};
 use vdi_device::{Environment, Namespace};
 use vdi_protocol::{CommandCode, CompletionCode, HResult, Profile, VdConfig};
 use vdi_region::Backend;
+use vdisim_benches::process;
 use vdisim_benches::report::{Goal, Report};
 use vdisim_benches::runner::{Contestant, Runner};
+use vdisim_benches::source::Source;
 use vdisim_benches::subject::Subject;
-use vdisim_benches::{bare, process};
 
 const MIB: usize = 1 << 20;
 const GIB: f64 = (1 << 30) as f64;
@@ -133,7 +134,7 @@ impl Bench {
 
 /// GiB a second of what one process does.
 fn alone(runner: &Runner, report: &mut Report) -> Result<()> {
-    let source: Vec<u64> = (0..(COLD / 8) as u64).collect();
+    let source = Source::new(COLD, BUFFERS.1);
     let mut hot = vec![0; BUFFERS.1 / 8];
     let mut bench = Bench::new(&BTreeMap::from([("small", SMALL)]))?;
     let file = bench.folder.path().join("backup.bak");
@@ -147,10 +148,10 @@ fn alone(runner: &Runner, report: &mut Report) -> Result<()> {
     let small = |elapsed: Duration| SMALL as f64 / GIB / elapsed.as_secs_f64();
     let copied = SMALL as usize / BUFFERS.1;
     let rounds = runner.measure(&mut [
-        Contestant::new("memcpy", None, || Ok(small(bare::copy(&source, &mut hot, copied)))),
-        Contestant::new("generate", None, || Ok(small(backup()?))),
-        Contestant::new("parse", None, || Ok(small(parse(&stream)?))),
-        Contestant::new("verify", None, || Ok(small(verify()?))),
+        Contestant::new("memcpy", Vec::new(), || Ok(small(source.copy(&mut hot, copied)))),
+        Contestant::new("generate", Vec::new(), || Ok(small(backup()?))),
+        Contestant::new("parse", Vec::new(), || Ok(small(parse(&stream)?))),
+        Contestant::new("verify", Vec::new(), || Ok(small(verify()?))),
     ])?;
     report.count(&rounds);
     report.add("memcpy", "GiB/s", rounds.value("memcpy"), Goal::Reported);
@@ -191,10 +192,10 @@ fn through_two_processes(
     size: u64,
     report: &mut Report,
 ) -> Result<()> {
-    let source: Vec<u64> = (0..(COLD / 8) as u64).collect();
+    let source = Source::new(COLD, BUFFERS.1);
     let mut bench = Bench::new(&BTreeMap::from([("large", size)]))?;
     let mut subject = Subject::start(cpus, 1, BUFFERS)?;
-    let pid = Some(subject.pid());
+    let pids = subject.pids();
     let raw = || {
         let bytes = (STREAM * BUFFERS.1) as f64;
         Ok(bytes / GIB / subject.stream(&source, STREAM)?.as_secs_f64())
@@ -213,8 +214,8 @@ fn through_two_processes(
         Ok(size as f64 / GIB / elapsed.as_secs_f64())
     };
     let rounds = runner.measure(&mut [
-        Contestant::new("stream", pid, raw),
-        Contestant::new("backup", None, backup),
+        Contestant::new("stream", pids, raw),
+        Contestant::new("backup", Vec::new(), backup),
     ])?;
     report.count(&rounds);
     report.add("stream", "GiB/s", rounds.value("stream"), Goal::Reported);

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+#[cfg(target_os = "linux")]
+use super::bench;
 #[cfg(windows)]
 use super::registration;
 use super::{
@@ -66,6 +68,13 @@ enum Command {
     Unregister(registration::Unregister),
     /// Judge a client by the rules of VDI; without --client, vdisim tests itself
     Test(test::Arguments),
+    /// Measure what the interface costs a client: throughput, latencies, CPU time; compare with before
+    #[cfg(target_os = "linux")]
+    Bench(bench::Arguments),
+    /// The client that bench brings
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Mover(bench::Mover),
     /// Name the rules that clients are judged by
     List(list::Arguments),
     /// The server half of a case, in a process of its own
@@ -127,6 +136,10 @@ fn execute(command: Command) -> ExitCode {
         #[cfg(windows)]
         Command::Unregister(arguments) => registration::unregister(&arguments),
         Command::Test(arguments) => test::execute(&arguments),
+        #[cfg(target_os = "linux")]
+        Command::Bench(arguments) => bench::execute(&arguments),
+        #[cfg(target_os = "linux")]
+        Command::Mover(arguments) => bench::execute_mover(&arguments),
         Command::List(arguments) => list::execute(&arguments),
         Command::Play(arguments) => play::execute(&arguments),
         Command::Probe(arguments) => probe::execute(&arguments),

@@ -2,6 +2,8 @@
 
 mod assets;
 mod backup;
+#[cfg(target_os = "linux")]
+mod bench;
 mod client;
 mod database;
 mod doctor;

@@ -199,7 +199,7 @@ impl Arguments {
 
 /// Is set at Ctrl-C: the run ends, kills what it started and tells what it knows. A second Ctrl-C
 /// ends the program at once.
-fn on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
+pub(super) fn on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
     ctrlc::set_handler(move || {

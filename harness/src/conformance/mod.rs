@@ -38,4 +38,6 @@ pub use source::Source;
 pub use subject::{Subject, SubjectError};
 
 pub(crate) use probe::probe;
+pub(crate) use script::Operation;
+pub(crate) use subject::Brief;
 pub(crate) use trial::play_order;

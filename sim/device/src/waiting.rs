@@ -105,17 +105,35 @@ impl Waiting<'_> {
         watch: &mut impl Watchful,
         timeout: Timeout,
     ) -> Result<Waited, RegionError> {
-        if watch.ready() {
-            return Ok(Waited::Ready);
-        }
         if timeout == Some(Duration::ZERO) {
-            return Ok(Waited::TimedOut);
+            return Ok(if watch.ready() { Waited::Ready } else { Waited::TimedOut });
         }
-        let patient = self.patience.is_left();
-        if self.cpus > 1 && glance(watch, patient) {
-            self.patience.paid();
+        if self.look_out(watch) {
             return Ok(Waited::Ready);
         }
+        self.wait_on(watch, timeout)
+    }
+
+    /// The first look-out, for as long as a prompt peer takes. No clock is read: reading it takes a
+    /// good part of a prompt answer's time.
+    pub(crate) fn look_out(&self, watch: &mut impl Watchful) -> bool {
+        if watch.ready() {
+            return true;
+        }
+        let answered = self.cpus > 1 && glance(watch, self.patience.is_left());
+        if answered {
+            self.patience.paid();
+        }
+        answered
+    }
+
+    /// [`wait`](Self::wait) for a caller that has just [looked out](Self::look_out) in vain.
+    pub(crate) fn wait_on(
+        &self,
+        watch: &mut impl Watchful,
+        timeout: Timeout,
+    ) -> Result<Waited, RegionError> {
+        let patient = self.patience.is_left();
         let start = Instant::now();
         // A time-out beyond what the clock can express is none.
         let deadline = timeout.and_then(|t| start.checked_add(t));

@@ -46,8 +46,10 @@ pub(crate) struct Session {
     regions: Mutex<Vec<Option<Arc<Region>>>>,
     watch: Mutex<Option<DeathWatch>>,
     observer: Option<Arc<dyn Observer>>,
-    /// Threads inside a wait of this session, and the news that one left.
-    waiting: Mutex<u32>,
+    /// Threads inside a wait of this session.
+    waiting: AtomicU32,
+    /// The news that one left after the session was closed.
+    leaving: Mutex<()>,
     left: Condvar,
 }
 
@@ -67,7 +69,8 @@ impl Session {
             regions: Mutex::default(),
             watch: Mutex::default(),
             observer,
-            waiting: Mutex::default(),
+            waiting: AtomicU32::new(0),
+            leaving: Mutex::default(),
             left: Condvar::new(),
         })
     }
@@ -105,10 +108,13 @@ impl Session {
         watch: &mut impl Watchful,
         timeout: Timeout,
     ) -> Result<Waited, Error> {
-        *lock(&self.waiting) += 1;
+        // SYNC POINT (enter/shut): counted before the wait looks whether the session is closed; Close says
+        // so before it looks at the count.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         let waited = self.segment.waiting(bell, patience).wait(watch, timeout);
-        *lock(&self.waiting) -= 1;
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         if self.is_closed() {
+            drop(lock(&self.leaving));
             self.left.notify_all();
         }
         Ok(waited?)
@@ -239,16 +245,16 @@ impl Session {
     /// left. Mappings go with the last reference to the session.
     pub(crate) fn shut(&self, bells: &[&Doorbell<AtomicU32>]) {
         self.closed.store(true, Ordering::SeqCst);
-        let mut waiting = lock(&self.waiting);
-        while *waiting > 0 {
+        let mut leaving = lock(&self.leaving);
+        while self.waiting.load(Ordering::SeqCst) > 0 {
             for bell in bells.iter().copied().chain([&self.segment.control().changes]) {
                 bell.ring_always();
                 self.segment.wake(bell);
             }
             // A thread that was about to sleep when the bell rang is rung again.
-            waiting = self
+            leaving = self
                 .left
-                .wait_timeout(waiting, Duration::from_millis(10))
+                .wait_timeout(leaving, Duration::from_millis(10))
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }

@@ -204,6 +204,10 @@ fn wait(
     deadline: Option<Instant>,
 ) -> Result<Waited, Error> {
     let pending = inner.sent.load(Ordering::Relaxed) != agent.completed;
+    let waiting = inner.segment.waiting(inner.segment.control().board.bell(), &inner.crew.patience);
+    if waiting.look_out(&mut BoardWatch { inner, agent, done, idle: !pending }) {
+        return Ok(Waited::Ready);
+    }
     let mut timeout = None;
     if pending {
         timeout = Some(RESCAN);
@@ -217,11 +221,8 @@ fn wait(
         let remaining = deadline.saturating_duration_since(Instant::now());
         timeout = Some(timeout.map_or(remaining, |t| t.min(remaining)));
     }
-    let board = &inner.segment.control().board;
     inner.idle.store(!pending, Ordering::SeqCst);
-    let mut watch = BoardWatch { inner, agent, done, idle: !pending };
-    let waited =
-        inner.segment.waiting(board.bell(), &inner.crew.patience).wait(&mut watch, timeout);
+    let waited = waiting.wait_on(&mut BoardWatch { inner, agent, done, idle: !pending }, timeout);
     inner.idle.store(false, Ordering::Relaxed);
     Ok(waited?)
 }

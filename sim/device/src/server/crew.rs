@@ -150,7 +150,8 @@ impl Crew {
         self.wake(|i| matches!(i, Interest::Buffer(wish) if is_there(wish)), 1);
     }
 
-    /// Says what the leader wants, as long as it leads.
+    /// Says what the leader wants, as long as it leads. Nobody but the leader writes the word, so that one
+    /// who wants nothing, as most, need not write it.
     pub(crate) fn set_leader_wish(&self, interest: Option<Interest>) {
         let word = match interest {
             Some(Interest::Buffer(Wish { size, alignment })) => {
@@ -158,7 +159,9 @@ impl Crew {
             }
             _ => 0,
         };
-        self.leader_wish.store(word, Ordering::SeqCst);
+        if self.leader_wish.load(Ordering::Relaxed) != word {
+            self.leader_wish.store(word, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn leader_wish(&self) -> Option<Wish> {

@@ -40,7 +40,7 @@ impl Buffer {
         handle: u32,
         size: usize,
     ) -> Result<Buffer, BufferError> {
-        let closes = set.hold_open();
+        let _open = set.hold_open();
         // SAFETY: the object lives as long as `set`.
         let start = unsafe { set.symbols().map_buffer_handle(set.object(), handle) }?;
         let not_shared = BufferError::NotShared { address: start.addr(), size };
@@ -50,7 +50,7 @@ impl Buffer {
         if !set.is_shared_memory(start.addr().get(), size)? {
             return Err(not_shared);
         }
-        Ok(Buffer::new(set.clone(), *closes, start, size))
+        Ok(Buffer::new(set.clone(), set.closes(), start, size))
     }
 
     pub(super) fn start(&self) -> NonNull<u8> {
@@ -150,8 +150,8 @@ impl Buffer {
         if at > self.len || len > self.len - at {
             return Err(BufferError::OutOfBounds { at, len, size: self.len });
         }
-        let closes = self.set.hold_open();
-        if *closes != self.closes {
+        let _open = self.set.hold_open();
+        if self.set.closes() != self.closes {
             return Err(BufferError::Closed);
         }
         // SAFETY: at <= len, so that the address is inside the buffer or just behind it.

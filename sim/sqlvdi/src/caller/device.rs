@@ -40,14 +40,16 @@ impl CallerDevice {
     /// The status that GetCommand returned; VD_E_CLOSE is the normal end.
     pub fn get_command(&self, timeout: Option<Duration>) -> Result<Command, CallError> {
         // Counted before the call: a Close that comes between the two makes the command a stale one.
-        let closes = *self.inner.set.hold_open();
+        let closes = self.inner.set.closes();
+        // Before the wait, not between a command and its answer.
+        let device = self.inner.clone();
         // SAFETY: the object lives as long as `inner`.
         let (cell, copy) =
             unsafe { self.inner.set.symbols().get_command(self.inner.object, timeout) }?;
         let buffer = NonNull::new(copy.buffer)
             .map(|start| Buffer::new(self.inner.set.clone(), closes, start, copy.size as usize));
         Ok(Command {
-            device: self.inner.clone(),
+            device,
             cell,
             code: copy.command_code,
             size: copy.size,

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -30,9 +31,11 @@ pub struct CallerSet {
 pub(super) struct SetInner {
     symbols: &'static Symbols,
     object: NonNull<SetObject>,
-    /// How often the set was closed. Whoever reads or writes a buffer holds it for reading, Close
-    /// holds it for writing, so that no buffer goes away under a copy.
-    closes: RwLock<u64>,
+    /// Whoever reads or writes a buffer holds it for reading, Close holds it for writing, so that no
+    /// buffer goes away under a copy.
+    open: RwLock<()>,
+    /// How often the set was closed; changes while Close holds `open`.
+    closes: AtomicU64,
     /// Mappings of shared memory that a handle led into since the last Close.
     mappings: Mutex<Vec<Range<usize>>>,
 }
@@ -48,8 +51,8 @@ impl CallerSet {
     pub fn new(drop_in: &DropIn) -> CallerSet {
         let symbols = drop_in.symbols();
         let object = SetObject::new(symbols);
-        let (closes, mappings) = Default::default();
-        CallerSet { inner: Arc::new(SetInner { symbols, object, closes, mappings }) }
+        let (open, closes, mappings) = Default::default();
+        CallerSet { inner: Arc::new(SetInner { symbols, object, open, closes, mappings }) }
     }
 
     /// Create: makes the set.
@@ -97,11 +100,13 @@ impl CallerSet {
     /// # Errors
     /// The status that Close returned; VD_E_OPEN has closed the set all the same.
     pub fn close(&self) -> Result<(), CallError> {
-        let mut closes = self.inner.closes.write().unwrap_or_else(PoisonError::into_inner);
-        *closes += 1;
+        let _closing = self.inner.open.write().unwrap_or_else(PoisonError::into_inner);
         self.inner.mappings().clear();
         // SAFETY: the object lives as long as `inner`.
-        unsafe { self.inner.symbols.close(self.inner.object) }
+        let closed = unsafe { self.inner.symbols.close(self.inner.object) };
+        // Counted last: whoever read the count before, and got a command before, finds it changed.
+        self.inner.closes.fetch_add(1, Ordering::SeqCst);
+        closed
     }
 
     /// SignalAbort: ends the set from any thread.
@@ -121,6 +126,15 @@ impl CallerSet {
     /// not as large as the size says.
     pub fn map_buffer_handle(&self, handle: u32, size: u32) -> Result<Buffer, BufferError> {
         Buffer::mapped(&self.inner, handle, size as usize)
+    }
+
+    /// MapBufferHandle and nothing else: the address alone, as a client in C++ gets it.
+    ///
+    /// # Errors
+    /// The status that MapBufferHandle returned.
+    pub fn buffer_address(&self, handle: u32) -> Result<*mut u8, CallError> {
+        // SAFETY: the object lives as long as `inner`.
+        unsafe { self.inner.symbols.map_buffer_handle(self.inner.object, handle) }
     }
 }
 
@@ -155,9 +169,14 @@ impl SetInner {
         self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of Closes so far. As long as the guard lives, there is no further one.
-    pub(super) fn hold_open(&self) -> RwLockReadGuard<'_, u64> {
-        self.closes.read().unwrap_or_else(PoisonError::into_inner)
+    /// The number of Closes so far. There is no further one while a [`hold_open`](Self::hold_open) lives.
+    pub(super) fn closes(&self) -> u64 {
+        self.closes.load(Ordering::SeqCst)
+    }
+
+    /// As long as the guard lives, the set is not closed.
+    pub(super) fn hold_open(&self) -> RwLockReadGuard<'_, ()> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

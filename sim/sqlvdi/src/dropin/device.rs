@@ -10,6 +10,7 @@ use vdi_protocol::{CommandCode, CompletionCode, HResult, VdcCommand};
 
 use super::messages::say;
 use super::time_out::TimeUnit;
+use super::times::{self, Recorder};
 use super::trace;
 
 /// One device: the commands that its client sees, and what was really given.
@@ -26,6 +27,8 @@ pub(super) struct Device {
     given: [Cell; MAX_OUTSTANDING],
     change_said: AtomicBool,
     deleted: AtomicBool,
+    /// Nothing unless times are recorded.
+    times: Option<Box<Recorder>>,
 }
 
 /// A VDC_Command in memory that the client can write to at any time, hence of atomics.
@@ -95,6 +98,7 @@ impl Device {
             given: [const { Cell::empty() }; MAX_OUTSTANDING],
             change_said: AtomicBool::new(false),
             deleted: AtomicBool::new(false),
+            times: Recorder::new(number),
         }
     }
 
@@ -110,14 +114,29 @@ impl Device {
 
     /// Waits for a command; gives the address that stands for it.
     pub(super) fn get_command(&self, timeout: i64) -> Result<*mut VdcCommand, HResult> {
-        let command = self.client.get_command(self.unit.timeout(timeout))?;
+        let asked = self.times.as_ref().map_or(0, |_| times::now());
+        let command = self
+            .client
+            .get_command(self.unit.timeout(timeout))
+            .inspect_err(|status| self.no_command(*status))?;
         let id = command.id as usize;
         let (Some(seen), Some(given)) = (self.seen.get(id), self.given.get(id)) else {
             return Err(HResult::VD_E_UNEXPECTED);
         };
         given.store(&command);
         seen.store(&command);
+        if let Some(times) = &self.times {
+            times.given(id, asked);
+        }
         Ok(ptr::from_ref(seen).cast::<VdcCommand>().cast_mut())
+    }
+
+    /// A device that has ended gives its times away.
+    #[cold]
+    fn no_command(&self, status: HResult) {
+        if let Some(times) = self.times.as_ref().filter(|_| status != HResult::VD_E_TIMEOUT) {
+            times.ended();
+        }
     }
 
     /// Completes the command at an address that GetCommand gave.
@@ -132,8 +151,16 @@ impl Device {
         // decides: Abort and Close have their own codes.
         let id = self.id_of(command);
         let given = id.and_then(|id| self.changed(id));
+        let times = self.times.as_ref().zip(id);
+        let times = times.and_then(|(times, id)| {
+            let code = self.given[id].code.load(Ordering::Relaxed);
+            Some((times, times.answered(id, code)?))
+        });
         let id = id.map_or(u32::MAX, |id| id as u32);
         self.client.complete_command(id, code, bytes, position)?;
+        if let Some((times, record)) = times {
+            times.taken(record);
+        }
         if let Some((given, seen)) = given {
             self.report_change(&given, &seen);
         }

@@ -6,7 +6,8 @@
 //!
 //! Two rules hold for everything here. No panic leaves the library: each export catches it and
 //! returns VD_E_UNEXPECTED. And GetCommand, CompleteCommand, GetBufferHandle and MapBufferHandle
-//! neither allocate nor lock nor look at the clock or the environment on their way to `vdi-device`.
+//! neither allocate nor lock nor look at the clock or the environment on their way to `vdi-device`,
+//! unless they are recorded (`trace`, `times`).
 
 #[cfg(windows)]
 pub(crate) mod com;
@@ -21,4 +22,5 @@ mod operator_new;
 mod set;
 #[cfg_attr(windows, allow(dead_code, reason = "the C++ classes use more of it"))]
 mod time_out;
+mod times;
 mod trace;
