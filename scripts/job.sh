@@ -15,8 +15,12 @@ skip() {
 
 minutes() { printf '%d.%d min' $(($1 / 60)) $(($1 % 60 / 6)); }
 
+# What a job redefines if it has something to clear up.
+job_cleanup() { :; }
+
 job_end() {
     local status=$? result=ok
+    job_cleanup
     ((status == 0)) || result="FAILED (exit $status)"
     ((job_skips == 0)) || result="$result, $job_skips skipped"
     echo "== $job_name: $result, $(minutes "$SECONDS")" >&2

@@ -1,7 +1,8 @@
 //! C++ clients written for SQL Server's SDK, against the registered DLL.
 //!
-//! They are compiled by scripts/windows, which names their folder in VDISIM_WINDOWS_CLIENTS. Windows has
-//! one registration a user, so that this is one test after the other.
+//! They are compiled by scripts/windows, which names their folder in VDISIM_WINDOWS_CLIENTS, and in
+//! VDISIM_WINDOWS_CLIENTS_32 that of the same for 32 bits with a DLL for them. Windows has one registration, so
+//! that this is one test after the other; it is the machine's, because Wine 8 looks for no other.
 #![cfg(windows)]
 
 use std::fs;
@@ -15,7 +16,7 @@ use rstest::rstest;
 use vdisim_tests::golden::goldens;
 use vdisim_tests::{Scene, artefacts};
 
-/// The DLL registered for this user, for as long as this lives.
+/// The DLL registered, for as long as this lives.
 struct Registration {
     _one_at_a_time: MutexGuard<'static, ()>,
 }
@@ -24,7 +25,7 @@ impl Registration {
     fn new(scene: &Scene) -> Registration {
         static ONE: Mutex<()> = Mutex::new(());
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        scene.run(scene.vdisim("register --user --force")).expect(0).says("for this user");
+        scene.run(scene.vdisim("register --force")).expect(0).says("for all users");
         Registration { _one_at_a_time: one }
     }
 }
@@ -32,17 +33,29 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         let scene = Scene::new();
-        scene.run(scene.vdisim("unregister --user"));
+        scene.run(scene.vdisim("unregister"));
     }
 }
 
-/// A compiled client; None, and a word about it, if there is none.
-fn client(scene: &Scene, name: &str) -> Option<Command> {
-    let Some(folder) = std::env::var_os("VDISIM_WINDOWS_CLIENTS") else {
-        eprintln!("SKIP {name}: VDISIM_WINDOWS_CLIENTS names no folder; run scripts/windows");
+const CLIENTS: &str = "VDISIM_WINDOWS_CLIENTS";
+const CLIENTS_32: &str = "VDISIM_WINDOWS_CLIENTS_32";
+
+/// What scripts/windows made; None, and a word about it, if it did not.
+fn made(folder: &str, name: &str) -> Option<PathBuf> {
+    let Some(folder) = std::env::var_os(folder) else {
+        eprintln!("SKIP {name}: {folder} names no folder; run scripts/windows");
         return None;
     };
-    let mut command = Command::new(PathBuf::from(folder).join(format!("{name}.exe")));
+    Some(PathBuf::from(folder).join(name))
+}
+
+fn client(scene: &Scene, name: &str) -> Option<Command> {
+    client_in(CLIENTS, scene, name)
+}
+
+/// A compiled client.
+fn client_in(folder: &str, scene: &Scene, name: &str) -> Option<Command> {
+    let mut command = Command::new(made(folder, &format!("{name}.exe"))?);
     scene.place(&mut command);
     Some(command)
 }
@@ -60,13 +73,17 @@ fn same(one: &Path, other: &Path) -> bool {
 
 /// Backs the files up through the client, one a device, and restores them from what it stored.
 fn round_trip(mode: &str, raw: bool, scene: &Scene, files: &[PathBuf]) {
+    round_trip_in(CLIENTS, mode, raw, scene, files);
+}
+
+fn round_trip_in(folder: &str, mode: &str, raw: bool, scene: &Scene, files: &[PathBuf]) {
     let devices: Vec<_> = (0..files.len())
         .map(|k| if k == 0 { "set".to_owned() } else { format!("set{k}") })
         .collect();
     let stored: Vec<_> = (0..files.len()).map(|k| scene.path(&format!("stored{k}"))).collect();
     let steps = [("backup", "--from", files), ("restore", "--compare", stored.as_slice())];
     for (operation, option, others) in steps {
-        let Some(mut client) = client(scene, "com_client") else { return };
+        let Some(mut client) = client_in(folder, scene, "com_client") else { return };
         let client = scene.start({
             client.args([mode, operation, "set"]).args(&stored);
             client
@@ -82,6 +99,80 @@ fn round_trip(mode: &str, raw: bool, scene: &Scene, files: &[PathBuf]) {
     }
 }
 
+/// The DLL for programs of 32 bits, registered beside ours; `unregister` takes both away.
+fn register_narrow(scene: &Scene) -> Option<PathBuf> {
+    let dll = made(CLIENTS_32, "sqlvdi.dll")?;
+    let mut register = scene.vdisim("register --force --sqlvdi");
+    register.arg(&dll);
+    scene.run(register).expect(0).says("for programs of 32 bits");
+    Some(dll)
+}
+
+/// Catches: a layout that differs with the width of pointers; a registration in the wrong half of the
+/// registry.
+#[test]
+fn a_client_of_32_bits_meets_a_server_of_64() {
+    let scene = Scene::new();
+    let _registration = Registration::new(&scene);
+    let (Some(_), Some(mut probe)) =
+        (register_narrow(&scene), client_in(CLIENTS_32, &scene, "com_probe"))
+    else {
+        return;
+    };
+    probe.arg("probe");
+    scene.run(probe).expect(0).says("ok");
+    let files: Vec<_> = (0..4).map(|k| random_file(&scene, &format!("sent{k}"), k)).collect();
+    round_trip_in(CLIENTS_32, "processes", true, &scene, &files);
+    let Some(golden) = goldens(&["full-2019.bak"]) else { return };
+    round_trip_in(CLIENTS_32, "pipe", false, &scene, &golden);
+}
+
+/// Catches: a doctor that promises a client the drop-in without asking for whom it is registered.
+#[test]
+fn doctor_says_what_com_gives_a_client() {
+    let scene = Scene::new();
+    let _registration = Registration::new(&scene);
+    let (Some(wide), Some(narrow), Some(dll)) = (
+        made(CLIENTS, "com_client.exe"),
+        made(CLIENTS_32, "com_client.exe"),
+        made(CLIENTS_32, "sqlvdi.dll"),
+    ) else {
+        return;
+    };
+    let doctor = |client: &Path| {
+        let mut doctor = scene.vdisim("doctor --client");
+        doctor.arg(client);
+        scene.run(doctor)
+    };
+    doctor(&wide).expect(0).says("from COM");
+    doctor(&narrow).expect(3).says("has 32 bits").says("REGDB_E_CLASSNOTREG (0x80040154)");
+    let client = |folder: &str, path: &Path| {
+        let mut client = client_in(folder, &scene, "com_client").unwrap();
+        client.args(["pipe", "backup", "set"]).arg(path);
+        scene.run(client)
+    };
+    let unused = scene.path("unused");
+    client(CLIENTS_32, &unused).expect(1).says("CoCreateInstance: 0x80040154");
+    // The wrong DLL under the right key.
+    let key = r"HKLM\Software\Classes\WOW6432Node\CLSID\{40700425-0080-11d2-851f-00c04fc21759}\InprocServer32";
+    reg(&scene, &["add", key, "/ve", "/d", &artefacts::drop_in().display().to_string(), "/f"]);
+    doctor(&narrow).expect(3).says("has 64 bits and is registered for clients of 32");
+    reg(&scene, &["delete", key, "/f"]);
+    register_narrow(&scene);
+    doctor(&narrow).expect(0).says(&dll.display().to_string());
+    scene.run(scene.vdisim("unregister")).expect(0).says("nothing is registered");
+    doctor(&wide).expect(3).says("are not registered");
+    client(CLIENTS, &unused).expect(1).says("CoCreateInstance: 0x80040154");
+}
+
+fn reg(scene: &Scene, words: &[&str]) {
+    let mut command = Command::new("reg");
+    command.args(words);
+    scene.run(command).expect(0);
+}
+
+/// The probe ticks off a table of methods and codes and fails for a code that it has not met.
+///
 /// Catches: a slot of a vtable out of order, a count that keeps the DLL in memory, a return code.
 #[test]
 fn every_method_and_rule() {
@@ -94,6 +185,65 @@ fn every_method_and_rule() {
 
 /// Catches: a wait that is not alertable, an old identity with the old vtable, a secondary's Close
 /// that ends the set.
+/// Catches: a slot that C sees elsewhere than C++ does, or a macro that calls another method.
+#[test]
+fn a_client_in_c() {
+    let scene = Scene::new();
+    let _registration = Registration::new(&scene);
+    let Some(mut probe) = client(&scene, "c_probe") else { return };
+    probe.arg("probe");
+    scene.run(probe).expect(0).says("ok");
+}
+
+/// Catches: a manifest that names another class, another file or no model of threads.
+#[test]
+fn a_manifest_stands_in_for_the_registration() {
+    let scene = Scene::new();
+    let registration = Registration::new(&scene);
+    // Nobody else's meanwhile.
+    scene.run(scene.vdisim("unregister")).expect(0);
+    let manifest = scene.run(scene.vdisim("register --manifest"));
+    let manifest = scene.file("sqlvdi.manifest", manifest.expect(0).out.as_bytes());
+    fs::copy(artefacts::drop_in(), scene.path("sqlvdi.dll")).unwrap();
+    let Some(mut probe) = client(&scene, "c_probe") else { return };
+    probe.arg("probe");
+    scene.run(probe).expect(1).says("CoCreateInstance");
+    let mut probe = client(&scene, "com_probe").unwrap();
+    probe.arg("probe").arg(manifest);
+    scene.run(probe).expect(0).says("ok");
+    drop(registration);
+}
+
+/// Catches: a failure that nobody can look up, or that is written down although that was turned off.
+#[test]
+fn an_abort_is_logged_unless_logs_are_off() {
+    let key = r"HKLM\Software\Microsoft\SQL Virtual Device Interface";
+    let scene = Scene::new();
+    let _registration = Registration::new(&scene);
+    for is_on in [true, false] {
+        if !is_on {
+            reg(&scene, &["add", key, "/v", "Log File", "/d", "", "/f"]);
+        }
+        let Some(mut probe) = client(&scene, "com_probe") else { return };
+        probe.arg("probe").env("LOCALAPPDATA", scene.path(""));
+        scene.run(probe).expect(0);
+        let log = scene.path("vdisim").join("VDI.LOG");
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        let abort = "SQLVDI: Loc=TriggerAbort. Desc=invoked. ErrorCode=(0). Process=";
+        let missing = "SQLVDI: Loc=SVDS::Open. Desc=Open(Control). ErrorCode=(2)";
+        let (client, server) = (
+            r". Client. Instance=MSSQLSERVER. VD=Global\probe_SQLVDIMemoryName_0.",
+            r". Server. Instance=MSSQLSERVER. VD=Global\no such set_SQLVDIMemoryName_0.",
+        );
+        for (start, end) in [(abort, client), (missing, server)] {
+            let found = said.lines().any(|line| line.starts_with(start) && line.ends_with(end));
+            assert_eq!(found, is_on, "{said}");
+        }
+        let _ = fs::remove_file(log);
+    }
+    reg(&scene, &["delete", key, "/v", "Log File", "/f"]);
+}
+
 #[rstest]
 #[case::one("pipe", 1)]
 #[case::by_the_older_interface("old", 1)]
@@ -108,9 +258,16 @@ fn bytes_come_back(#[case] mode: &str, #[case] devices: usize) {
     round_trip(mode, true, &scene, &files);
 }
 
+/// A device for each.
+const FOUR: [&str; 4] =
+    ["chain-2016/full.bak", "chain-2016/diff.bak", "chain-2016/log1.trn", "chain-2016/log2.trn"];
+
+/// Catches: a byte of a real stream lost, doubled or moved to another device.
 #[rstest]
 #[case::one(&["full-2019.bak"], "pipe")]
 #[case::striped(&["stripe-2008r2/family1.bak", "stripe-2008r2/family2.bak"], "threads")]
+#[case::four_by_threads(&FOUR, "threads")]
+#[case::four_by_processes(&FOUR, "processes")]
 fn real_backups_come_back(#[case] names: &[&str], #[case] mode: &str) {
     let Some(files) = goldens(names) else { return };
     let scene = Scene::new();
@@ -156,17 +313,12 @@ fn anothers_registration_is_left_alone_and_put_back() {
     run("register --user").expect(0);
     run("doctor").expect(0).says("is registered, for clients of 64 bits");
     let key = r"HKCU\Software\Classes\CLSID\{40700425-0080-11d2-851f-00c04fc21759}\InprocServer32";
-    let reg = |words: &[&str]| {
-        let mut command = Command::new("reg");
-        command.args(words);
-        scene.run(command).expect(0);
-    };
     run("unregister --user").expect(0);
-    reg(&["add", key, "/ve", "/d", r"C:\other\sqlvdi.dll", "/f"]);
+    reg(&scene, &["add", key, "/ve", "/d", r"C:\other\sqlvdi.dll", "/f"]);
     run("register --user").expect(3).says(r"C:\other\sqlvdi.dll");
     run("register --user --force").expect(0);
     run("unregister --user").expect(0).says(r"C:\other\sqlvdi.dll is registered");
-    reg(&["delete", key, "/f"]);
+    reg(&scene, &["delete", key, "/f"]);
     drop(registration);
     assert!(artefacts::drop_in().is_file());
 }

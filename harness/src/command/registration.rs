@@ -1,10 +1,12 @@
 //! `vdisim register` and `vdisim unregister`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use object::Object;
 use sqlvdi::caller::locate;
-use sqlvdi::registration::{self, Hive, RegistrationError};
+use sqlvdi::registration::{self, Bits, Hive, RegistrationError};
 
 use super::output;
 use crate::exit::Failure;
@@ -18,6 +20,10 @@ pub(super) struct Register {
     /// Also where another DLL is registered, SQL Server's own for one; `unregister` puts it back
     #[arg(long)]
     force: bool,
+    /// Register nothing: print a manifest, which as sqlvdi.manifest beside sqlvdi.dll is the source of an
+    /// activation context or the assembly that a program's own manifest depends on
+    #[arg(long, conflicts_with_all = ["user", "force", "sqlvdi"])]
+    manifest: bool,
     /// The drop-in [default: VDISIM_SQLVDI, else beside this program]
     #[arg(long, value_name = "PATH")]
     sqlvdi: Option<PathBuf>,
@@ -31,21 +37,32 @@ pub(super) struct Unregister {
 }
 
 pub(super) fn register(arguments: &Register) -> Result<(), Failure> {
+    if arguments.manifest {
+        output::print(registration::manifest().trim_end())?;
+        return Ok(());
+    }
     let path = locate(arguments.sqlvdi.as_deref())?;
     check(&path)?;
-    let hive = hive(arguments.user);
-    registration::register(hive, &path, arguments.force).map_err(failure)?;
-    output::print(&format!("registered {} for {}", path.display(), whom(hive)))?;
+    let (hive, bits) = (hive(arguments.user), programs(&path)?);
+    registration::register(hive, bits, &path, arguments.force).map_err(failure)?;
+    output::print(&format!("registered {} for {}{}", path.display(), whom(hive), which(bits)))?;
     Ok(())
 }
 
 pub(super) fn unregister(arguments: &Unregister) -> Result<(), Failure> {
     let hive = hive(arguments.user);
-    registration::unregister(hive).map_err(failure)?;
-    output::print(&match registration::registered(hive) {
-        None => format!("nothing is registered for {}", whom(hive)),
-        Some(it) => format!("{} is registered for {}", it.path.display(), whom(hive)),
-    })?;
+    let mut left = Vec::new();
+    for bits in Bits::ALL {
+        registration::unregister(hive, bits).map_err(failure)?;
+        left.extend(registration::registered(hive, bits).map(|it| (it.path, bits)));
+    }
+    if left.is_empty() {
+        output::print(&format!("nothing is registered for {}", whom(hive)))?;
+    }
+    for (path, bits) in left {
+        let path = path.display();
+        output::print(&format!("{path} is registered for {}{}", whom(hive), which(bits)))?;
+    }
     Ok(())
 }
 
@@ -58,6 +75,24 @@ fn check(path: &Path) -> Result<(), Failure> {
             Err(Failure::Environment(text))
         }
         Err(error) => Err(Failure::Environment(error.to_string())),
+    }
+}
+
+/// The programs that can load the DLL.
+fn programs(path: &Path) -> Result<Bits, Failure> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Failure::Environment(format!("{} cannot be read: {error}.", path.display()))
+    };
+    let bytes = fs::read(path).map_err(|error| unreadable(&error))?;
+    let file = object::File::parse(&*bytes).map_err(|error| unreadable(&error))?;
+    let own = file.is_64() == cfg!(target_pointer_width = "64");
+    Ok(if own { Bits::Own } else { Bits::Narrow })
+}
+
+fn which(bits: Bits) -> &'static str {
+    match bits {
+        Bits::Own => "",
+        Bits::Narrow => ", for programs of 32 bits",
     }
 }
 

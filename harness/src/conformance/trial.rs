@@ -128,7 +128,7 @@ impl Stage<'_> {
         let order_file = path("order");
         fs::write(&order_file, serde_json::to_vec(&order).map_err(io::Error::other)?)?;
         // Dropped behind the processes, also where an error ends the statement early.
-        let _clearing = Clearing(namespace);
+        let _clearing = Clearing { namespace, agent_lives: self.resident.is_some() };
         let mut server = Command::new(self.vdisim);
         server.arg("play").arg(&order_file).env("VDISIM_NAMESPACE", namespace);
         let home = self.resident.map_or_else(|| Some(folder.join(DATA)), Resident::data_home);
@@ -343,14 +343,20 @@ impl Stage<'_> {
 }
 
 /// Ends the namespace's processes and removes its objects when it is dropped.
-struct Clearing<'n>(&'n str);
+struct Clearing<'n> {
+    namespace: &'n str,
+    /// The next statement is for an agent in the namespace, whose processes stay.
+    agent_lives: bool,
+}
 
 impl Drop for Clearing<'_> {
     fn drop(&mut self) {
         // Where the statement ended well, nobody is left by now.
-        end_strays(self.0);
+        if !self.agent_lives {
+            end_strays(self.namespace);
+        }
         // What can't be removed stays for `vdisim doctor`.
-        let _ = clear(self.0);
+        let _ = clear(self.namespace);
     }
 }
 

@@ -58,6 +58,10 @@ pub fn examine_client(path: &Path, drop_in: Option<&Path>) -> Vec<Finding> {
                 .remedy("Give the program that it starts and that calls VDI."),
         ];
     }
+    #[cfg(windows)]
+    if let Some(findings) = super::registration::examine_client(path, &bytes) {
+        return findings;
+    }
     let linking = match read_linking(&bytes) {
         Ok(linking) => linking,
         Err(error) => return refused(format!("{} is no program: {error}.", path.display())),

@@ -38,7 +38,7 @@ pub fn examine(examination: &Examination) -> Vec<Finding> {
     let (found, drop_in) = drop_in::examine(examination.drop_in.as_deref());
     findings.extend(found);
     #[cfg(windows)]
-    findings.push(super::registration::examine(drop_in.as_deref()));
+    findings.extend(super::registration::examine(drop_in.as_deref()));
     if let Some(path) = &examination.client {
         findings.extend(client::examine_client(path, drop_in.as_deref().map(Path::as_ref)));
     }

@@ -1,51 +1,123 @@
-//! Whether COM finds the drop-in.
+//! Whether COM finds the drop-in: for anybody, and for one client.
 
 use std::fs;
 use std::path::Path;
 
-use object::{Object, ObjectKind};
-use sqlvdi::registration::{Hive, Registered, registered};
+use object::{FileKind, Object, ObjectKind};
+use sqlvdi::registration::{Bits, Hive, Registered, registered};
 
 use super::finding::{Finding, Level};
 
 const SUBJECT: &str = "registration";
 
+/// How COM refuses a class that it does not know.
+const CLASS_NOT_REGISTERED: &str = "REGDB_E_CLASSNOTREG (0x80040154)";
+
 /// What a client that asks COM for the class gets, and whether that is `drop_in`.
-pub(super) fn examine(drop_in: Option<&Path>) -> Finding {
-    // A user's registration goes before the machine's.
-    match registered(Hive::User).or_else(|| registered(Hive::Machine)) {
+pub(super) fn examine(drop_in: Option<&Path>) -> Vec<Finding> {
+    let own = match winner(Bits::Own) {
         None => Finding::new(SUBJECT, Level::Note, "the VDI classes are not registered.")
             .remedy("vdisim register, as administrator, or vdisim register --user."),
-        Some(Registered { path, ours: false }) => {
-            let text = format!("the VDI classes are those of {}.", path.display());
-            Finding::new(SUBJECT, Level::Note, text).remedy(
-                "vdisim register --user goes before it; vdisim unregister --user ends that.",
-            )
-        }
-        Some(Registered { path, ours: true }) => examine_ours(&path, drop_in),
+        Some(it) => examine_registered(&it, Bits::Own, drop_in),
+    };
+    let narrow = winner(Bits::Narrow).map(|it| examine_registered(&it, Bits::Narrow, None));
+    [own].into_iter().chain(narrow).collect()
+}
+
+/// A user's registration goes before the machine's.
+fn winner(bits: Bits) -> Option<Registered> {
+    registered(Hive::User, bits).or_else(|| registered(Hive::Machine, bits))
+}
+
+/// How many bits the programs have.
+fn width(bits: Bits) -> u32 {
+    match bits {
+        Bits::Own => usize::BITS,
+        Bits::Narrow => 32,
     }
 }
 
-fn examine_ours(path: &Path, drop_in: Option<&Path>) -> Finding {
+fn examine_registered(it: &Registered, bits: Bits, drop_in: Option<&Path>) -> Finding {
+    let (shown, width) = (it.path.display(), width(bits));
+    if !it.ours {
+        let text = format!("the VDI classes of clients of {width} bits are those of {shown}.");
+        return Finding::new(SUBJECT, Level::Note, text)
+            .remedy("vdisim register --user goes before it; vdisim unregister --user ends that.");
+    }
+    if let Err(text) = check(&it.path, width) {
+        return Finding::new(SUBJECT, Level::Bad, text).remedy("vdisim register again.");
+    }
+    let text = format!("{shown} is registered, for clients of {width} bits.");
+    match drop_in {
+        Some(other) if other != it.path => Finding::new(SUBJECT, Level::Note, text)
+            .remedy(format!("{} is another; vdisim register takes it.", other.display())),
+        _ => Finding::new(SUBJECT, Level::Good, text),
+    }
+}
+
+/// Whether a program of so many bits can load what is registered; if not, why.
+fn check(path: &Path, width: u32) -> Result<(), String> {
     let shown = path.display();
-    let bad = |text: String| Finding::new(SUBJECT, Level::Bad, text);
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            return bad(format!("{shown} is registered and cannot be read: {error}."))
-                .remedy("vdisim register again.");
-        }
-    };
+    let bytes = fs::read(path)
+        .map_err(|error| format!("{shown} is registered and cannot be read: {error}."))?;
     match object::File::parse(&*bytes) {
         Ok(file) if file.kind() == ObjectKind::Dynamic => {
-            let bits = if file.is_64() { 64 } else { 32 };
-            let text = format!("{shown} is registered, for clients of {bits} bits.");
-            match drop_in {
-                Some(other) if other != path => Finding::new(SUBJECT, Level::Note, text)
-                    .remedy(format!("{} is another; vdisim register takes it.", other.display())),
-                _ => Finding::new(SUBJECT, Level::Good, text),
-            }
+            let has = if file.is_64() { 64 } else { 32 };
+            let wrong = format!(
+                "{shown} has {has} bits and is registered for clients of {width}, which cannot \
+                 load it."
+            );
+            if has == width { Ok(()) } else { Err(wrong) }
         }
-        _ => bad(format!("{shown} is registered and is no DLL.")).remedy("vdisim register again."),
+        _ => Err(format!("{shown} is registered and is no DLL.")),
+    }
+}
+
+/// What COM gives the Windows program at `path`; `None` if these are not the bytes of one.
+pub(super) fn examine_client(path: &Path, bytes: &[u8]) -> Option<Vec<Finding>> {
+    let width = match FileKind::parse(bytes) {
+        Ok(FileKind::Pe32) => 32,
+        Ok(FileKind::Pe64) => 64,
+        _ => return None,
+    };
+    Some(vec![given_to(path, width)])
+}
+
+fn given_to(path: &Path, width: u32) -> Finding {
+    let finding = |level, text| Finding::new("client", level, text);
+    let (bits, other) = match width == usize::BITS {
+        true => (Bits::Own, Bits::Narrow),
+        false => (Bits::Narrow, Bits::Own),
+    };
+    let build = "cargo build --release --target i686-pc-windows-gnu -p sqlvdi, then vdisim \
+                 register --sqlvdi with the path of that DLL.";
+    match (winner(bits), winner(other)) {
+        (Some(it), _) => match check(&it.path, width) {
+            Err(text) => finding(Level::Bad, text).remedy("vdisim register again."),
+            Ok(()) if it.ours => {
+                let text = format!("{} gets {} from COM.", path.display(), it.path.display());
+                finding(Level::Good, text)
+            }
+            Ok(()) => {
+                let theirs = it.path.display();
+                let text = format!("COM gives it {theirs}, which is not the drop-in.");
+                finding(Level::Bad, text).remedy("vdisim register --force, or --user.")
+            }
+        },
+        (None, Some(_)) => {
+            let text = format!(
+                "it has {width} bits, and the VDI classes are registered only for clients of \
+                 others: without a manifest it gets {CLASS_NOT_REGISTERED}."
+            );
+            let remedy = if width == 32 { build } else { "vdisim register." };
+            finding(Level::Bad, text).remedy(remedy)
+        }
+        (None, None) => {
+            let text = format!(
+                "the VDI classes are not registered: without a manifest it gets \
+                 {CLASS_NOT_REGISTERED}."
+            );
+            finding(Level::Bad, text).remedy("vdisim register, as administrator.")
+        }
     }
 }

@@ -1,8 +1,13 @@
-// Every method and rule of the COM classes that one process can see, with both halves in it.
+// Every method, return code and rule of the COM classes that one process can see, with both halves in it.
 //
-//     com_probe SET       0 and "ok" if all is right, else a line for each thing that is not
+//     com_probe SET [MANIFEST]    0 and "ok" if all is right, else a line for each thing that is not
+//
+// With a manifest the classes come from there, and need no registration.
+//
+// The table `codes` below lists what each method may return; a code that no check has seen is an error.
 
 #define _WIN32_DCOM
+#include <ctype.h>
 #include <objbase.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +16,8 @@
 #include "vdi.h"
 #include "vdierror.h"
 #include "vdiguid.h"
+
+#include "codes.hpp"
 
 static int wrong = 0;
 
@@ -24,6 +31,7 @@ static void check(bool good, const char *what, int line)
 
 static void expect(HRESULT got, HRESULT wanted, const char *what, int line)
 {
+    saw(what, got);
     if (got != wanted) {
         printf("com_probe.cpp:%d: %s is 0x%08lX, not 0x%08lX\n", line, what, (unsigned long)got,
                (unsigned long)wanted);
@@ -200,6 +208,7 @@ static void send(Scene &scene)
     CHECK(scene.server->IsSharedBuffer((BYTE *)&scene) == FALSE);
     memset(scene.buffer, 'x', 65536);
     memset(&scene.sent, 0, sizeof scene.sent);
+    ResetEvent(completed);
     scene.sent.commandCode = VDC_Write;
     scene.sent.size = 4096;
     scene.sent.inPosition = 0x123456789AULL;
@@ -242,12 +251,205 @@ static void transfer()
     EXPECT(VD_E_CLOSE, scene.ours->CloseDevice());
     EXPECT(VD_E_CLOSE, scene.theirs->GetCommand(INFINITE, &scene.got));
     CHECK(WaitForSingleObject(scene.agent, 60000) == WAIT_OBJECT_0);
+    DWORD ended;
+    GetExitCodeThread(scene.agent, &ended);
+    expect((HRESULT)ended, NOERROR, "server->ExecuteCompletionAgent(", __LINE__);
+    scene.sent.buffer = NULL;
+    EXPECT(VD_E_PROTOCOL, scene.ours->SendCommand(&scene.sent));
+    CHECK(scene.sent.completionCode == ERROR_INVALID_HANDLE);
     CHECK(scene.theirs->Release() == 0);
     EXPECT(NOERROR, scene.client->Close());
     scene.ours->Release();
     EXPECT(NOERROR, scene.server->Close());
     CHECK(scene.client->Release() == 0);
     CHECK(scene.server->Release() == 0);
+}
+
+// Calls in states that do not allow them, and with what they do not take.
+static void states()
+{
+    IServerVirtualDeviceSet2 *server = new_server();
+    IServerVirtualDevice *device;
+    VDConfig config = asked_for(1);
+    DWORD count;
+    BYTE *buffer;
+    EXPECT(VD_E_PROTOCOL, server->GetConfiguration(&config));
+    EXPECT(VD_E_INVALID, server->GetConfiguration(NULL));
+    EXPECT(VD_E_PROTOCOL, server->BeginConfiguration(VDF_WriteMedia, 512, 0, 65536, 0));
+    EXPECT(VD_E_PROTOCOL, server->RequestBuffers(65536, 0, 1));
+    EXPECT(VD_E_PROTOCOL, server->QueryAvailableBuffers(65536, 0, &count));
+    EXPECT(VD_E_INVALID, server->QueryAvailableBuffers(65536, 0, NULL));
+    EXPECT(VD_E_PROTOCOL, server->EndConfiguration());
+    EXPECT(VD_E_PROTOCOL, server->ExecuteCompletionAgent());
+    EXPECT(VD_E_PROTOCOL, server->OpenDevice(name, &device));
+    CHECK(device == NULL);
+    EXPECT(VD_E_INVALID, server->OpenDevice(name, NULL));
+    EXPECT(VD_E_PROTOCOL, server->AllocateBuffer(&buffer, 512, 0));
+    EXPECT(VD_E_INVALID, server->AllocateBuffer(NULL, 512, 0));
+    EXPECT(VD_E_INVALID, server->FreeBuffer((BYTE *)&config, 512));
+    CHECK(server->IsSharedBuffer((BYTE *)&config) == FALSE);
+    EXPECT(VD_E_PROTOCOL, server->SignalAbort());
+    EXPECT(VD_E_PROTOCOL, server->Close());
+    EXPECT(VD_E_INVALID, server->Open(NULL, NULL));
+
+    IClientVirtualDeviceSet2 *set = new_client();
+    EXPECT(VD_E_INVALID, set->Create(NULL, &config));
+    VDConfig bad = asked_for(0);
+    EXPECT(VD_E_NOTSUPPORTED, set->Create(name, &bad));
+    EXPECT(NOERROR, set->CreateEx(NULL, name, &config));
+    EXPECT(VD_E_PROTOCOL, set->Create(name, &config));
+    EXPECT(NOERROR, server->Open(NULL, name));
+    EXPECT(VD_E_PROTOCOL, server->Open(NULL, name));
+    EXPECT(VD_E_PROTOCOL, server->EndConfiguration());
+    EXPECT(VD_E_INVALID, server->BeginConfiguration(VDF_WriteMedia, 513, 0, 65536, 0));
+    EXPECT(NOERROR, server->BeginConfiguration(VDF_WriteMedia, 512, 0, 65536, 0));
+    EXPECT(VD_E_PROTOCOL, server->BeginConfiguration(VDF_WriteMedia, 512, 0, 65536, 0));
+    // Far more than any machine has.
+    EXPECT(NOERROR, server->RequestBuffers(0x400000, 0, 0xFFFF));
+    EXPECT(VD_E_MEMORY, server->EndConfiguration());
+    EXPECT(NOERROR, set->SignalAbort());
+    EXPECT(VD_E_ABORT, server->GetConfiguration(&config));
+    EXPECT(VD_E_PROTOCOL, server->RequestBuffers(65536, 0, 1));
+    EXPECT(VD_E_ABORT, server->EndConfiguration());
+    EXPECT(NOERROR, server->Close());
+    EXPECT(NOERROR, set->Close());
+
+    // An abort between Open and BeginConfiguration.
+    EXPECT(NOERROR, set->CreateEx(NULL, name, &config));
+    EXPECT(NOERROR, server->Open(NULL, name));
+    EXPECT(NOERROR, server->SignalAbort());
+    EXPECT(VD_E_PROTOCOL, server->BeginConfiguration(VDF_WriteMedia, 512, 0, 65536, 0));
+    EXPECT(NOERROR, server->Close());
+    EXPECT(NOERROR, set->Close());
+    CHECK(server->Release() == 0);
+    CHECK(set->Release() == 0);
+}
+
+// What buffers and commands are refused, and the error state of a device.
+static void refusals()
+{
+    Scene scene;
+    begin(scene);
+    IServerVirtualDevice *none;
+    EXPECT(VD_E_INVALID, scene.server->OpenDevice(NULL, &none));
+    BYTE *first, *second, *third;
+    EXPECT(VD_E_INVALID, scene.server->AllocateBuffer(&first, 512, 3));
+    EXPECT(NOERROR, scene.server->AllocateBuffer(&first, 65536, 0));
+    EXPECT(NOERROR, scene.server->AllocateBuffer(&second, 65536, 0));
+    EXPECT(VD_E_MEMORY, scene.server->AllocateBuffer(&third, 65536, 0));
+    EXPECT(NOERROR, scene.server->FreeBuffer(second, 65536));
+    EXPECT(NOERROR, scene.server->FreeBuffer(first, 65536));
+    // Far more than any machine has.
+    EXPECT(VD_E_MEMORY, scene.server->RequestBuffers(0x400000, 0, 0xFFFF));
+
+    EXPECT(VD_E_INVALID, scene.ours->SendCommand(NULL));
+    enum { MANY = 4096 };
+    static VDS_Command sent[MANY];
+    int queued = 0;
+    HRESULT status = NOERROR;
+    while (queued < MANY) {
+        memset(&sent[queued], 0, sizeof sent[queued]);
+        sent[queued].commandCode = VDC_Flush;
+        sent[queued].completionRoutine = (BYTE *)routine;
+        status = scene.ours->SendCommand(&sent[queued]);
+        if (status != NOERROR)
+            break;
+        queued++;
+    }
+    EXPECT(VD_E_QUEUE_FULL, scene.ours->SendCommand(&sent[queued]));
+    CHECK(queued >= 4 && sent[queued].completionCode == ERROR_NO_SYSTEM_RESOURCES);
+    ResetEvent(completed);
+
+    EXPECT(VD_E_INVALID, scene.theirs->GetCommand(0, NULL));
+    EXPECT(NOERROR, scene.theirs->GetCommand(INFINITE, &scene.got));
+    EXPECT(NOERROR, scene.theirs->CompleteCommand(scene.got, ERROR_WRITE_FAULT, 0, 0));
+    // Those that were queued never reach the client.
+    while (sent[queued - 1].completionCode == 0 && WaitForSingleObject(completed, 60000) == WAIT_OBJECT_0)
+        ;
+    CHECK(sent[0].completionCode == ERROR_WRITE_FAULT);
+    CHECK(sent[queued - 1].completionCode == ERROR_IO_DEVICE);
+    EXPECT(VD_E_TIMEOUT, scene.theirs->GetCommand(0, &scene.got));
+    EXPECT(VD_E_IO_ERROR, scene.ours->SendCommand(&sent[0]));
+    CHECK(sent[0].completionCode == ERROR_IO_DEVICE);
+    VDS_Command clear;
+    memset(&clear, 0, sizeof clear);
+    clear.commandCode = VDC_ClearError;
+    clear.completionRoutine = (BYTE *)routine;
+    ResetEvent(completed);
+    EXPECT(NOERROR, scene.ours->SendCommand(&clear));
+    EXPECT(NOERROR, scene.theirs->GetCommand(INFINITE, &scene.got));
+    CHECK(scene.got->commandCode == VDC_ClearError);
+    EXPECT(NOERROR, scene.theirs->CompleteCommand(scene.got, ERROR_SUCCESS, 0, 0));
+    CHECK(WaitForSingleObject(completed, 60000) == WAIT_OBJECT_0);
+
+    // A server that leaves its devices open.
+    EXPECT(VD_E_PROTOCOL, scene.server->Close());
+    EXPECT(VD_E_ABORT, scene.theirs->GetCommand(INFINITE, &scene.got));
+    EXPECT(VD_E_ABORT, scene.theirs->CompleteCommand(scene.got, ERROR_SUCCESS, 0, 0));
+    IClientVirtualDevice *device;
+    EXPECT(VD_E_ABORT, scene.client->OpenDevice(name, &device));
+    CHECK(WaitForSingleObject(scene.agent, 60000) == WAIT_OBJECT_0);
+    EXPECT(NOERROR, scene.client->Close());
+    EXPECT(VD_E_PROTOCOL, scene.theirs->CompleteCommand(scene.got, ERROR_SUCCESS, 0, 0));
+    CHECK(scene.theirs->Release() == 0);
+    CHECK(scene.ours->Release() == 0);
+    CHECK(scene.client->Release() == 0);
+    CHECK(scene.server->Release() == 0);
+}
+
+// A second object joins the set, and the first closes over an open device.
+static void joining()
+{
+    Scene scene;
+    IClientVirtualDeviceSet2 *other = new_client();
+    EXPECT(VD_E_INVALID, other->OpenInSecondary(NULL));
+    EXPECT(VD_E_INVALID, other->OpenInSecondaryEx(NULL, NULL));
+    EXPECT(VD_E_PROTOCOL, other->OpenInSecondary(name));
+    begin(scene);
+    EXPECT(NOERROR, other->OpenInSecondary(name));
+    EXPECT(VD_E_PROTOCOL, other->OpenInSecondaryEx(NULL, name));
+    VDConfig config;
+    EXPECT(NOERROR, other->GetConfiguration(INFINITE, &config));
+    IClientVirtualDevice *device;
+    EXPECT(VD_E_OPEN, other->OpenDevice(name, &device));
+    // It has no device of its own, so that its Close ends nothing.
+    EXPECT(NOERROR, other->Close());
+    EXPECT(NOERROR, other->OpenInSecondaryEx(NULL, name));
+    EXPECT(NOERROR, other->Close());
+    EXPECT(NOERROR, scene.client->GetConfiguration(INFINITE, &config));
+    DWORD handle;
+    EXPECT(VD_E_INVALID, scene.client->GetBufferHandle(NULL, &handle));
+    EXPECT(VD_E_INVALID, scene.client->MapBufferHandle(0x12345678, NULL));
+    EXPECT(NOERROR, scene.server->SignalAbort());
+    EXPECT(VD_E_ABORT, other->OpenInSecondary(name));
+    EXPECT(VD_E_ABORT, other->OpenInSecondaryEx(NULL, name));
+    EXPECT(VD_E_ABORT, scene.ours->CloseDevice());
+    VDS_Command late;
+    memset(&late, 0, sizeof late);
+    late.commandCode = VDC_Flush;
+    late.completionRoutine = (BYTE *)routine;
+    EXPECT(VD_E_ABORT, scene.ours->SendCommand(&late));
+    CHECK(late.completionCode == ERROR_OPERATION_ABORTED);
+    EXPECT(NOERROR, scene.client->SignalAbort());
+    CHECK(WaitForSingleObject(scene.agent, 60000) == WAIT_OBJECT_0);
+    EXPECT(VD_E_ABORT, scene.server->ExecuteCompletionAgent());
+    EXPECT(NOERROR, scene.client->Close());
+    EXPECT(VD_E_PROTOCOL, scene.client->SignalAbort());
+    CHECK(scene.client->Release() == 0);
+    CHECK(scene.theirs->Release() == 0);
+    CHECK(scene.ours->Release() == 0);
+    scene.server->Close();
+    CHECK(scene.server->Release() == 0);
+
+    begin(scene);
+    EXPECT(VD_E_OPEN, scene.client->Close());
+    CHECK(WaitForSingleObject(scene.agent, 60000) == WAIT_OBJECT_0);
+    CHECK(scene.theirs->Release() == 0);
+    CHECK(scene.ours->Release() == 0);
+    CHECK(scene.client->Release() == 0);
+    scene.server->Close();
+    CHECK(scene.server->Release() == 0);
+    CHECK(other->Release() == 0);
 }
 
 // An abort while a command is open.
@@ -266,11 +468,11 @@ static void abortion()
     EXPECT(NOERROR, scene.client->Close());
     EXPECT(VD_E_PROTOCOL, scene.theirs->GetCommand(0, &scene.got));
     EXPECT(VD_E_PROTOCOL, scene.client->Close());
-    scene.theirs->Release();
-    scene.client->Release();
-    scene.ours->Release();
+    CHECK(scene.theirs->Release() == 0);
+    CHECK(scene.client->Release() == 0);
+    CHECK(scene.ours->Release() == 0);
     scene.server->Close();
-    scene.server->Release();
+    CHECK(scene.server->Release() == 0);
 }
 
 // Release without Close while a device is open: the server learns of it.
@@ -282,24 +484,42 @@ static void disappearance()
     CHECK(WaitForSingleObject(scene.agent, 60000) == WAIT_OBJECT_0);
     DWORD ended;
     GetExitCodeThread(scene.agent, &ended);
-    EXPECT(VD_E_ABORT, (HRESULT)ended);
+    expect((HRESULT)ended, VD_E_ABORT, "server->ExecuteCompletionAgent(", __LINE__);
     EXPECT(VD_E_PROTOCOL, scene.theirs->GetCommand(0, &scene.got));
-    scene.theirs->Release();
-    scene.ours->Release();
+    CHECK(scene.theirs->Release() == 0);
+    CHECK(scene.ours->Release() == 0);
     scene.server->Close();
-    scene.server->Release();
+    CHECK(scene.server->Release() == 0);
 }
 
-int main(int, char **argv)
+static void take_classes_from(const char *manifest)
 {
+    ACTCTXA source;
+    memset(&source, 0, sizeof source);
+    source.cbSize = sizeof source;
+    source.lpSource = manifest;
+    HANDLE context = CreateActCtxA(&source);
+    ULONG_PTR cookie;
+    CHECK(context != INVALID_HANDLE_VALUE);
+    CHECK(ActivateActCtx(context, &cookie));
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 2)
+        take_classes_from(argv[2]);
     MultiByteToWideChar(CP_UTF8, 0, argv[1], -1, name, 200);
     completed = CreateEventW(NULL, FALSE, FALSE, NULL);
     EXPECT(S_OK, CoInitializeEx(NULL, COINIT_MULTITHREADED));
     objects();
     arguments();
     transfer();
+    states();
+    refusals();
+    joining();
     abortion();
     disappearance();
+    wrong += report_unseen();
     // Nothing is in use, so that COM may let go of the DLL.
     CHECK(GetModuleHandleA("sqlvdi.dll") != NULL);
     CoFreeUnusedLibrariesEx(0, 0);

@@ -2,7 +2,8 @@
 //!
 //! The lines that start with the name of the set's control object are those of SQL Server's own
 //! library, on the failures that they belong to; people search for them. Source: sql-server-samples
-//! issue 752. Lines of this library's own start with `vdisim:`.
+//! issue 752. Lines of this library's own start with `vdisim:`. On Windows SQL Server's own lines go to
+//! the logs instead, see `com::event_log`.
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,11 @@ pub(super) struct Messages {
 /// What later lines need to know.
 #[derive(Debug, Default)]
 struct Known {
+    #[cfg_attr(
+        not(windows),
+        allow(dead_code, reason = "SQL Server has instances on Windows alone")
+    )]
+    instance: Option<Vec<u8>>,
     set_name: Vec<u8>,
     /// Of the buffer object that could not be opened: the error number, and why in words.
     buffer_failure: (i32, String),
@@ -50,14 +56,25 @@ struct Known {
 
 impl Messages {
     /// The set that the following events belong to.
-    pub(super) fn name_set(&self, name: &[u8]) {
-        *self.known() = Known { set_name: name.to_owned(), ..Known::default() };
+    pub(super) fn name_set(&self, instance: Option<&[u8]>, name: &[u8]) {
+        let instance = instance.map(<[u8]>::to_owned);
+        *self.known() = Known { instance, set_name: name.to_owned(), ..Known::default() };
     }
 
-    fn say_as_sql_server(&self, text: &str) {
+    #[cfg(not(windows))]
+    fn say_as_sql_server(&self, location: &str, description: &str, error: i32) {
         let known = self.known();
         let name = known.set_name.as_slice();
+        let text = format!("{location}: {description}: error {error}");
         say_bytes(&[b"Host_", name, b"_SQLVDIMemoryName_0: ", text.as_bytes()].concat());
+    }
+
+    #[cfg(windows)]
+    fn say_as_sql_server(&self, location: &str, description: &str, error: i32) {
+        use super::com::event_log::{Report, Side};
+        let known = self.known();
+        let (instance, set_name) = (known.instance.as_deref(), known.set_name.as_slice());
+        Report { side: Side::Client, instance, set_name, location, description, error }.write();
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -76,10 +93,8 @@ impl Observer for Messages {
             Event::SegmentUnmappable { segment, error, .. } => {
                 let number = error_number(error);
                 self.known().buffer_failure = (number, error.to_string());
-                self.say_as_sql_server(&format!(
-                    "ClientBufferAreaManager::SyncWithGlobalTable: Open(hBufferMemory): \
-                     error {number}"
-                ));
+                let location = "ClientBufferAreaManager::SyncWithGlobalTable";
+                self.say_as_sql_server(location, "Open(hBufferMemory)", number);
                 trace::event(
                     "segment-unmappable",
                     json!({"segment": segment, "error": error.to_string()}),
@@ -88,11 +103,11 @@ impl Observer for Messages {
             Event::Aborted(cause) => {
                 // Leaving a set that is no longer wanted is no failure; Close has its own code.
                 if cause.kind != AbortKind::ClientClosed {
-                    self.say_as_sql_server("TriggerAbort: invoked: error 0");
+                    self.say_as_sql_server("TriggerAbort", "invoked", 0);
                 }
                 if cause.kind == AbortKind::ClientUnmapped {
                     let (number, why) = self.known().buffer_failure.clone();
-                    self.say_as_sql_server(&format!("TriggerAbort: ChannelSem: error {number}"));
+                    self.say_as_sql_server("TriggerAbort", "ChannelSem", number);
                     say(&format!("vdisim: {why}."));
                 }
                 trace::event("aborted", json!({"cause": cause.to_string()}));

@@ -128,7 +128,7 @@ impl DeviceSet {
         name: &[u8],
         config: &VdConfig,
     ) -> Result<(), HResult> {
-        self.open("Create", name, |client| client.create_ex(instance, name, config))
+        self.open("Create", instance, name, |client| client.create_ex(instance, name, config))
     }
 
     pub(super) fn open_in_secondary_ex(
@@ -136,18 +136,21 @@ impl DeviceSet {
         instance: Option<&[u8]>,
         name: &[u8],
     ) -> Result<(), HResult> {
-        self.open("OpenInSecondary", name, |client| client.open_in_secondary_ex(instance, name))
+        self.open("OpenInSecondary", instance, name, |client| {
+            client.open_in_secondary_ex(instance, name)
+        })
     }
 
     fn open(
         &self,
         call: &str,
+        instance: Option<&[u8]>,
         name: &[u8],
         open: impl FnOnce(&ClientSet) -> Result<(), Error>,
     ) -> Result<(), HResult> {
         let client = self.client()?;
         if self.opened_by.load(Ordering::Relaxed) == 0 {
-            self.messages.name_set(name);
+            self.messages.name_set(instance, name);
         }
         open(client).map_err(|error| explain(call, &error))?;
         self.opened_by.store(std::process::id(), Ordering::Relaxed);

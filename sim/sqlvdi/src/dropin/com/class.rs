@@ -15,7 +15,7 @@ use windows_sys::Win32::Foundation::{
 
 use super::client::ClientSetObject;
 use super::interfaces::{IClassFactory, IClassFactory_Impl, Name};
-use super::registration::{self, Hive};
+use super::registration::{self, Bits, Hive};
 use super::server::ServerSetObject;
 use super::text::name;
 
@@ -158,7 +158,7 @@ extern "system" fn DllRegisterServer() -> HRESULT {
 /// `regsvr32 /u sqlvdi.dll`.
 #[unsafe(no_mangle)]
 extern "system" fn DllUnregisterServer() -> HRESULT {
-    settle(|| registration::unregister(Hive::Machine))
+    settle(|| registration::unregister(Hive::Machine, Bits::Own))
 }
 
 /// `regsvr32 /n /i:user sqlvdi.dll`, and with `/u`: for this user alone.
@@ -172,7 +172,7 @@ unsafe extern "system" fn DllInstall(install: BOOL, words: Name) -> HRESULT {
     };
     settle(|| match install.as_bool() {
         true => registration::register_this(hive),
-        false => registration::unregister(hive),
+        false => registration::unregister(hive, Bits::Own),
     })
 }
 

@@ -1,4 +1,5 @@
-//! Where Windows looks for the classes: the registry, for the machine or for one user.
+//! Where Windows looks for the classes: the registry, for the machine or for one user, and for programs
+//! of 64 and of 32 bits apart.
 //!
 //! A registration of ours carries a mark. One without it is SQL Server's own, or another program's,
 //! and is left alone unless the user forces it; then it is kept beside ours and put back later.
@@ -49,6 +50,20 @@ impl Hive {
     }
 }
 
+/// Which programs a registration is for: those that can load the DLL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bits {
+    /// Programs of this process's own kind.
+    Own,
+    /// Programs of 32 bits, where this process has 64.
+    Narrow,
+}
+
+impl Bits {
+    /// Both, for a look at all there is.
+    pub const ALL: [Bits; 2] = [Bits::Own, Bits::Narrow];
+}
+
 /// Why a registration could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
@@ -92,8 +107,8 @@ pub struct Registered {
 }
 
 /// The DLL that COM would load for the client's class, if any is registered for whom.
-pub fn registered(hive: Hive) -> Option<Registered> {
-    let key = hive.key().open(server_key(CLSID_MSSQL_CLIENT_VIRTUAL_DEVICE_SET)).ok()?;
+pub fn registered(hive: Hive, bits: Bits) -> Option<Registered> {
+    let key = hive.key().open(server_key(CLSID_MSSQL_CLIENT_VIRTUAL_DEVICE_SET, bits)).ok()?;
     let path = key.get_string("").ok()?.into();
     Some(Registered { path, ours: key.get_string(MARK).is_ok() })
 }
@@ -102,10 +117,10 @@ pub fn registered(hive: Hive) -> Option<Registered> {
 ///
 /// # Errors
 /// [`RegistrationError`].
-pub fn register(hive: Hive, path: &Path, force: bool) -> Result<(), RegistrationError> {
+pub fn register(hive: Hive, bits: Bits, path: &Path, force: bool) -> Result<(), RegistrationError> {
     for (class, name) in CLASSES {
         let root = hive.key();
-        let earlier = root.open(server_key(class)).ok().and_then(|key| {
+        let earlier = root.open(server_key(class, bits)).ok().and_then(|key| {
             let foreign = key.get_string(MARK).is_err();
             let path = key.get_string("").ok()?;
             foreign.then(|| (path, key.get_string(MODEL).unwrap_or_default()))
@@ -113,8 +128,8 @@ pub fn register(hive: Hive, path: &Path, force: bool) -> Result<(), Registration
         if let (Some((path, _)), false) = (&earlier, force) {
             return Err(RegistrationError::Foreign { path: path.clone() });
         }
-        root.create(class_key(class))?.set_string("", name)?;
-        let key = root.create(server_key(class))?;
+        root.create(class_key(class, bits))?.set_string("", name)?;
+        let key = root.create(server_key(class, bits))?;
         key.set_string("", path.to_string_lossy())?;
         key.set_string(MODEL, "Both")?;
         key.set_string(MARK, env!("CARGO_PKG_VERSION"))?;
@@ -128,25 +143,25 @@ pub fn register(hive: Hive, path: &Path, force: bool) -> Result<(), Registration
 
 /// As [`register`] for the DLL that this code is in.
 pub(super) fn register_this(hive: Hive) -> Result<(), RegistrationError> {
-    register(hive, &this_module().ok_or(RegistrationError::NoPath)?, false)
+    register(hive, Bits::Own, &this_module().ok_or(RegistrationError::NoPath)?, false)
 }
 
 /// Takes our registration away and puts back what it had replaced; leaves another's alone.
 ///
 /// # Errors
 /// [`RegistrationError::Registry`].
-pub fn unregister(hive: Hive) -> Result<(), RegistrationError> {
+pub fn unregister(hive: Hive, bits: Bits) -> Result<(), RegistrationError> {
     for (class, _) in CLASSES {
-        let Ok(key) = hive.key().open(server_key(class)) else { continue };
+        let Ok(key) = hive.key().open(server_key(class, bits)) else { continue };
         if key.get_string(MARK).is_err() {
             continue;
         }
         let earlier = key.get_string(EARLIER).ok();
         let model = key.get_string(EARLIER_MODEL).unwrap_or_default();
         drop(key);
-        hive.key().remove_tree(class_key(class))?;
+        hive.key().remove_tree(class_key(class, bits))?;
         if let Some(path) = earlier {
-            let key = hive.key().create(server_key(class))?;
+            let key = hive.key().create(server_key(class, bits))?;
             key.set_string("", path)?;
             if !model.is_empty() {
                 key.set_string(MODEL, model)?;
@@ -156,12 +171,36 @@ pub fn unregister(hive: Hive) -> Result<(), RegistrationError> {
     Ok(())
 }
 
-fn class_key(class: Guid) -> String {
-    format!(r"Software\Classes\CLSID\{{{class}}}")
+/// A manifest by which a program finds the classes without any registration: as `sqlvdi.manifest` beside
+/// `sqlvdi.dll`, it is the source of an activation context, or the assembly `sqlvdi` that the program's own
+/// manifest depends on. Source: Windows, registration-free activation of COM components.
+pub fn manifest() -> String {
+    let class = |(class, name): &(Guid, &str)| {
+        format!(
+            "    <comClass clsid=\"{{{class}}}\" threadingModel=\"Both\" description=\"{name}\"/>\n"
+        )
+    };
+    let classes: String = CLASSES.iter().map(class).collect();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n\
+         <assembly xmlns=\"urn:schemas-microsoft-com:asm.v1\" manifestVersion=\"1.0\">\n  \
+         <assemblyIdentity type=\"win32\" name=\"sqlvdi\" version=\"{}.0\"/>\n  \
+         <file name=\"sqlvdi.dll\">\n{classes}  </file>\n</assembly>\n",
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
-fn server_key(class: Guid) -> String {
-    format!(r"{}\InprocServer32", class_key(class))
+/// Windows keeps the classes for programs of 32 bits below a key of their own.
+fn class_key(class: Guid, bits: Bits) -> String {
+    let narrow = match bits {
+        Bits::Own => "",
+        Bits::Narrow => r"WOW6432Node\",
+    };
+    format!(r"Software\Classes\{narrow}CLSID\{{{class}}}")
+}
+
+fn server_key(class: Guid, bits: Bits) -> String {
+    format!(r"{}\InprocServer32", class_key(class, bits))
 }
 
 /// The file that this code was loaded from.

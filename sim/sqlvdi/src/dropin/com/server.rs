@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vdi_device::{Buffer, Completed, Environment, Error, Request, ServerDevice, ServerSet};
 use vdi_protocol::{Features, HResult, ServerConfig, VdConfig, VdsCommand};
 use windows_core::{BOOL, HRESULT, implement};
+use windows_sys::Win32::Foundation::ERROR_FILE_NOT_FOUND;
 
 use super::class::Alive;
+use super::event_log::{Report, Side};
 use super::interfaces::{
     IServerVirtualDevice, IServerVirtualDevice_Impl, IServerVirtualDeviceSet2,
     IServerVirtualDeviceSet2_Impl, Name,
@@ -36,6 +38,19 @@ impl Buffers {
         self.lock().insert(start.addr(), buffer);
         start
     }
+}
+
+/// What SQL Server's own DLL reports when there is no set of that name.
+fn report_missing(instance: Option<&[u8]>, set_name: &[u8]) {
+    Report {
+        side: Side::Server,
+        instance,
+        set_name,
+        location: "SVDS::Open",
+        description: "Open(Control)",
+        error: ERROR_FILE_NOT_FOUND.cast_signed(),
+    }
+    .write();
 }
 
 /// A server's set.
@@ -89,7 +104,12 @@ impl IServerVirtualDeviceSet2_Impl for ServerSetObject_Impl {
                 let environment = Environment::from_process()?;
                 ServerSet::open(&environment, server.as_deref(), set_name)
             };
-            *set = Some(open().map_err(|error| explain("Open", &error))?);
+            *set = Some(open().map_err(|error| {
+                if error.status() == HResult::VD_E_INVALID {
+                    report_missing(server.as_deref(), set_name);
+                }
+                explain("Open", &error)
+            })?);
             Ok(())
         })
     }

@@ -1,26 +1,30 @@
-//! A started process with everything it starts, so that none of them outlives a test.
+//! The process, and waiting for it.
 
 use std::io;
 use std::process::{Child, ChildStdin, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::platform::Group;
+
 /// How often a waiting thread looks.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// A child in a process group of its own; killed with the group when dropped.
+/// A child in a process group of its own, in a job object on Windows; killed with the group when
+/// dropped.
 #[derive(Debug)]
 pub struct ProcessGroup {
     child: Child,
+    group: Group,
     status: Option<ExitStatus>,
 }
 
 impl ProcessGroup {
     /// Starts the command.
     pub fn spawn(command: &mut Command) -> io::Result<ProcessGroup> {
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(command, 0);
-        Ok(ProcessGroup { child: command.spawn()?, status: None })
+        Group::prepare(command);
+        let child = command.spawn()?;
+        Ok(ProcessGroup { group: Group::of(&child)?, child, status: None })
     }
 
     /// The writing end of the leader's standard input, if it was given a pipe. The leader reads its end
@@ -55,44 +59,25 @@ impl ProcessGroup {
 
     /// Whether any process of the group is left beside a leader that was waited for.
     pub fn has_members(&self) -> bool {
-        #[cfg(unix)]
-        {
-            let group = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
-            nix::sys::signal::killpg(group, None).is_ok()
-        }
-        #[cfg(not(unix))]
-        {
-            false
-        }
+        self.group.has_members()
     }
 
     /// Kills the leader alone, as SIGKILL does; it is still to be waited for.
     pub fn kill_leader(&mut self) -> io::Result<()> {
         self.child.kill()
     }
-
-    #[cfg(unix)]
-    fn kill_all(&mut self) {
-        use nix::sys::signal::{Signal, killpg};
-        // While the leader is not waited for, or a member lives, its id cannot be another group's.
-        let leader = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
-        let _ = killpg(leader, Signal::SIGKILL);
-    }
-
-    #[cfg(not(unix))]
-    fn kill_all(&mut self) {
-        let _ = self.child.kill();
-    }
 }
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if self.status.is_none() {
-            self.kill_all();
+            self.group.kill();
+            // For one that is in no group.
+            let _ = self.child.kill();
             let _ = self.child.wait();
         } else if self.has_members() {
             // While a member lives, the group's id is taken.
-            self.kill_all();
+            self.group.kill();
         }
     }
 }

@@ -1,0 +1,35 @@
+//! A process group.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+/// The group that a child leads. While the child is not waited for, or a member lives, its id cannot
+/// be another group's.
+#[derive(Debug)]
+pub(super) struct Group(Pid);
+
+impl Group {
+    /// Makes the command's child the leader of one.
+    pub(super) fn prepare(command: &mut Command) {
+        command.process_group(0);
+    }
+
+    /// The group of that child.
+    pub(super) fn of(child: &Child) -> io::Result<Group> {
+        Ok(Group(Pid::from_raw(child.id().cast_signed())))
+    }
+
+    /// Whether a process is left in it.
+    pub(super) fn has_members(&self) -> bool {
+        killpg(self.0, None).is_ok()
+    }
+
+    /// Kills everything in it.
+    pub(super) fn kill(&mut self) {
+        let _ = killpg(self.0, Signal::SIGKILL);
+    }
+}

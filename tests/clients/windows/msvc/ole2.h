@@ -1,0 +1,2 @@
+/* The rest of the words are in windows.h. */
+#include "windows.h"
