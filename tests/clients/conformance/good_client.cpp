@@ -37,6 +37,8 @@ static bool configure(Client &client)
                       : client.mode == "disk" ? VDF_LikeDisk
                                               : VDF_LikePipe;
     config.features |= wants("snapshot") ? VDF_SnapshotPrepare : VDF_RequestComplete;
+    if (breaks("touches-before"))
+        config.prefixZoneSize = static_cast<uint32_t>(MISTAKE.first);
 
     char *name = text(client.names[0]);
     VDConfig asked = config;
