@@ -134,16 +134,41 @@ pub(crate) fn timed_threads(count: usize, work: impl Fn(usize) + Sync) -> Durati
         work(0);
         return begun.elapsed();
     }
-    let (start, work) = (&Barrier::new(count + 1), &work);
+    let (ready, start, work) = (&Barrier::new(count + 1), &Barrier::new(count + 1), &work);
     let begun = thread::scope(|scope| {
         for number in 0..count {
             scope.spawn(move || {
+                ready.wait();
                 start.wait();
                 work(number);
             });
         }
+        ready.wait();
+        // Before the others are let go: on the same CPU they may be done before this thread runs again.
+        let begun = Instant::now();
         start.wait();
-        Instant::now()
+        begun
     });
     begun.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a clock that starts when the threads have been let go, which on their CPU is when they are done.
+    #[test]
+    fn the_time_of_threads_on_one_cpu_is_all_of_theirs() {
+        if let Some((cpu, _)) = two_cpus() {
+            pin(cpu);
+        }
+        let busy = Duration::from_millis(3);
+        let elapsed = timed_threads(8, |_| {
+            let begun = Instant::now();
+            while begun.elapsed() < busy {
+                std::hint::spin_loop();
+            }
+        });
+        assert!(elapsed >= busy, "{elapsed:?} for threads of {busy:?} each");
+    }
 }
