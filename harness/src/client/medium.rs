@@ -33,6 +33,9 @@ impl Answer {
     }
 }
 
+/// Win32's code for a device without a medium.
+const ERROR_NOT_READY: CompletionCode = CompletionCode(21);
+
 const SUCCESS: Answer = Answer { code: CompletionCode::ERROR_SUCCESS, bytes: 0, position: 0 };
 
 /// What has been asked of a device so far.
@@ -120,7 +123,6 @@ impl Medium {
                 self.set_position(command.position(), command.size())
             }
             code if self.mode == Mode::Tape => self.wind(code, command.size().cast_signed()),
-            // There is one medium, so Load has none to load.
             _ => Answer::code(CompletionCode::ERROR_NOT_SUPPORTED),
         }
     }
@@ -209,6 +211,8 @@ impl Medium {
             }
             CommandCode::SKIP_MARKS => self.skip_marks(count),
             CommandCode::SKIP_BLOCKS => self.skip_blocks(count),
+            // A device of ours has one medium, so there is no next one to load.
+            CommandCode::LOAD => Answer::code(ERROR_NOT_READY),
             _ => Answer::code(CompletionCode::ERROR_NOT_SUPPORTED),
         }
     }

@@ -175,6 +175,14 @@ fn the_good_client_passes_everything_it_declares() {
     }
 }
 
+// Catches: a reference client that breaks a rule which it is there to show; of any level.
+#[test]
+fn our_own_client_keeps_every_rule() {
+    let scene = Scene::new();
+    let ended = scene.start(scene.vdisim("test --strict")).wait_within(WATCHDOG);
+    ended.expect(0).says("0 broken rules must be kept, 0 should be");
+}
+
 // Catches: a rule at level must that nobody has seen broken.
 #[test]
 fn every_must_of_a_client_has_a_client_that_breaks_it() {
