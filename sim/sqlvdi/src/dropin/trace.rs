@@ -76,6 +76,7 @@ fn open(path: &Path) -> Option<File> {
 }
 
 /// Records the end of the process; one that is killed does not come here.
+#[cfg(not(windows))]
 pub(super) fn end() {
     event("ended", json!({}));
 }
