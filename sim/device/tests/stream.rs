@@ -3,8 +3,10 @@
 mod support;
 
 use std::{
-    sync::{Arc, Mutex},
+    hint,
+    sync::{Arc, Mutex, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 
 use rstest::rstest;
@@ -152,5 +154,31 @@ fn an_abort_completes_everything_once(
         pair.client.close().unwrap();
         pair.server.close().unwrap();
         assert_eq!(objects_left(&pair.environment), Vec::<String>::new());
+    });
+}
+
+/// Catches: an agent that looks for an abort, meets one a moment later, and leaves what is open to nobody.
+#[test]
+fn an_agent_that_comes_with_the_abort_completes_what_is_open() {
+    watched(|| {
+        for round in 0..1000 {
+            let pair = Pair::new(Backend::platform_default(), client_config(1), 1);
+            let (sender, answers) = mpsc::channel();
+            let routine: CompletionRoutine =
+                Arc::new(move |completed| drop(sender.send(completed.completion)));
+            let (code, buffer) = (CommandCode::FLUSH, None);
+            let request = Request { code, size: 0, position: 0, buffer, context: 0, routine };
+            pair.server_devices[0].send_command(request).unwrap();
+            let agent = pair.agent();
+            // As long as a thread takes to start, more or less.
+            let moment = Instant::now() + Duration::from_micros(round % 100);
+            while Instant::now() < moment {
+                hint::spin_loop();
+            }
+            pair.client.signal_abort().unwrap();
+            assert_eq!(agent.join().unwrap().unwrap_err().status(), HResult::VD_E_ABORT);
+            assert_eq!(answers.try_recv(), Ok(CompletionCode::ERROR_OPERATION_ABORTED));
+            let _ = (pair.client.close(), pair.server.close());
+        }
     });
 }

@@ -296,11 +296,11 @@ impl ServerSet {
     /// `VD_E_ABORT`; `VD_E_PROTOCOL` before EndConfiguration, after Close, or while another thread is the
     /// agent.
     pub fn execute_completion_agent(&self) -> Result<(), Error> {
-        // An abort that came first is the agent's business, too: it completes what is open.
+        // An abort is the agent's business, too: it completes what is open. It may come between these two looks.
         if !self.inner.is_aborted() {
-            self.inner.check_phase(
+            self.inner.check_state(
                 "ExecuteCompletionAgent",
-                &[Phase::Initializing, Phase::Active, Phase::NormallyTerminated],
+                &[Phase::Initializing, Phase::Active, Phase::NormallyTerminated, Phase::Abort],
             )?;
         }
         if self.inner.agent_runs.swap(true, Ordering::SeqCst) {
