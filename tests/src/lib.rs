@@ -3,7 +3,11 @@
 #![forbid(unsafe_code)]
 
 pub mod artefacts;
+mod compiled;
 pub mod golden;
+mod python;
 mod scene;
 
+pub use compiled::compile;
+pub use python::python;
 pub use scene::{Ended, Running, Scene, is_killed};

@@ -14,7 +14,7 @@ use browser::Browser;
 use rstest::rstest;
 use serde_json::{Value, json};
 use vdisim::bench::{Results, page};
-use vdisim_tests::{Ended, Scene, artefacts};
+use vdisim_tests::{Ended, Scene, artefacts, compile};
 
 /// The smallest sweep that has more than one cell each way.
 const TINY: &str = "--maxtransfersize 64K --buffercount 4 --devices 1,2 --size 1M --repeats 3";
@@ -43,20 +43,8 @@ fn cells(results: &Value) -> &Vec<Value> {
 
 /// One of tests/clients, compiled against our headers.
 fn compiled(scene: &Scene, name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (path, library) = (scene.path(name), artefacts::drop_in());
-    let built = Command::new("g++")
-        .args(["-std=c++11", "-O1", "-pthread", "-o"])
-        .arg(&path)
-        .arg(root.join("clients").join(format!("{name}.cpp")))
-        .arg("-I")
-        .arg(root.join("../sim/sqlvdi/include"))
-        .arg("-L")
-        .arg(library.parent().unwrap())
-        .arg("-lsqlvdi")
-        .status()
-        .expect("g++ is on PATH: scripts/setup installs it");
-    assert!(built.success(), "{name}.cpp does not compile");
+    let path = scene.path(name);
+    compile(&format!("{name}.cpp"), &path);
     path
 }
 

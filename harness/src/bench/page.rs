@@ -5,6 +5,7 @@ use super::results::Results;
 const TEMPLATE: &str = include_str!("page/page.html");
 const STYLE: &str = concat!(include_str!("../report/page/page.css"), include_str!("page/page.css"));
 const SCRIPT: &str = concat!(
+    include_str!("../report/page/elements.js"),
     include_str!("page/parts.js"),
     include_str!("page/plots.js"),
     include_str!("page/page.js"),

@@ -20,7 +20,7 @@ use super::run::{Order, Outcome, RunError, run};
 use super::stream::Pattern;
 use super::sweep::{Cell, Operation, Sweep, bytes_text};
 use super::usage::Load;
-use crate::conformance::{self, Brief, Subject};
+use crate::conformance::{Brief, Subject};
 use crate::exit::Failure;
 use crate::launch::Launch;
 
@@ -384,10 +384,7 @@ impl<'b> Rounds<'b> {
             Contender::Command(subject) => {
                 let file = |k| self.media.path().join(format!("{}-{k}", cell.devices));
                 let brief = Brief {
-                    operation: match cell.operation {
-                        Operation::Backup => conformance::Operation::Backup,
-                        Operation::Restore => conformance::Operation::Restore,
-                    },
+                    operation: cell.operation,
                     files: (0..devices.len()).map(file).collect(),
                     devices,
                     needs: Vec::new(),

@@ -4,50 +4,16 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use vdi_protocol::Direction;
 use vdi_protocol::statement::{
     StatementError, check_buffer_count, check_device_count, check_max_transfer_size,
 };
+
+pub use crate::conformance::Operation;
 
 /// Bytes of the small buffer that each device has for the head of its stream.
 const HEAD: u64 = 4096;
 /// What a set's control segment takes at most.
 const CONTROL: u64 = 1 << 20;
-
-/// Which way the bytes go.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Operation {
-    /// From the server to the client.
-    Backup,
-    /// From the client to the server.
-    Restore,
-}
-
-impl Operation {
-    /// As command lines have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Operation::Backup => "backup",
-            Operation::Restore => "restore",
-        }
-    }
-
-    pub(crate) fn direction(self) -> Direction {
-        match self {
-            Operation::Backup => Direction::Backup,
-            Operation::Restore => Direction::Restore,
-        }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 /// The lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

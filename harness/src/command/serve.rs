@@ -93,32 +93,21 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn settings(arguments: &Arguments) -> Settings {
-    let Arguments {
-        listen,
-        databases,
-        data,
-        in_memory,
-        logins,
-        public_logins,
-        activity,
-        profile,
-        ..
-    } = arguments.clone();
-    let encryption = match arguments.tls {
-        Tls::Off => Encryption::Off,
-        Tls::Auto => Encryption::Auto,
-        Tls::Required => Encryption::Required,
-    };
+    let arguments = arguments.clone();
     Settings {
-        listen,
-        databases,
-        data,
-        in_memory,
-        logins,
-        public_logins,
-        encryption,
-        activity,
-        profile,
+        listen: arguments.listen,
+        databases: arguments.databases,
+        data: arguments.data,
+        in_memory: arguments.in_memory,
+        logins: arguments.logins,
+        public_logins: arguments.public_logins,
+        encryption: match arguments.tls {
+            Tls::Off => Encryption::Off,
+            Tls::Auto => Encryption::Auto,
+            Tls::Required => Encryption::Required,
+        },
+        activity: arguments.activity,
+        profile: arguments.profile,
     }
 }
 

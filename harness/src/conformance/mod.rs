@@ -47,8 +47,7 @@ pub use source::Source;
 pub use subject::{Subject, SubjectError};
 
 pub(crate) use probe::probe;
-#[cfg(target_os = "linux")]
-pub(crate) use script::Operation;
+pub use script::Operation;
 #[cfg(target_os = "linux")]
 pub(crate) use subject::Brief;
 pub(crate) use trial::play_order;

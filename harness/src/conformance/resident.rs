@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use vdi_device::{Environment, Namespace, Rendezvous};
 
 use super::trial::TrialError;
 use crate::launch::{Launch, prepend};
-use crate::process::ProcessGroup;
+use crate::process::{ProcessGroup, signal_of};
 use crate::serve::data_folder::{OUR_DATA_HOME, data_folder};
 use crate::shim::install_commands;
 
@@ -125,7 +125,7 @@ impl Resident {
     /// Which signal ended it, if one did.
     pub(crate) fn crashed(&self) -> Option<i32> {
         let status = self.running().as_mut()?.try_wait().ok()??;
-        signal(status)
+        signal_of(status)
     }
 
     /// Ends it: by its command, and then for certain what was started here.
@@ -197,14 +197,4 @@ impl Drop for Resident {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-#[cfg(unix)]
-fn signal(status: ExitStatus) -> Option<i32> {
-    std::os::unix::process::ExitStatusExt::signal(&status)
-}
-
-#[cfg(not(unix))]
-fn signal(_: ExitStatus) -> Option<i32> {
-    None
 }

@@ -1,25 +1,29 @@
 //! What the server half does in a case, as data: it travels to the process that plays it.
 
+use std::fmt;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vdi_protocol::Direction;
 
 use super::front::Desk;
 
-/// BACKUP or RESTORE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Operation {
-    /// The client stores.
+/// Which way the bytes go.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// From the server to the client.
     Backup,
-    /// The client returns.
+    /// From the client to the server.
     Restore,
 }
 
 impl Operation {
     /// `backup` or `restore`.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Operation::Backup => "backup",
             Operation::Restore => "restore",
@@ -31,6 +35,12 @@ impl Operation {
             Operation::Backup => Direction::Backup,
             Operation::Restore => Direction::Restore,
         }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 

@@ -23,7 +23,7 @@ use super::script::{Order, Script, Step};
 use super::strays::end_strays;
 use super::subject::{Brief, Subject};
 use crate::launch::{Launch, prepend};
-use crate::process::ProcessGroup;
+use crate::process::{ProcessGroup, signal_of};
 use crate::serve::data_folder::OUR_DATA_HOME;
 use crate::serve::rendezvous;
 use crate::shim::install_commands;
@@ -373,7 +373,7 @@ struct Pair {
 impl Pair {
     fn how_ended(&self, status: Option<ExitStatus>) -> Ended {
         let Some(status) = status else { return Ended::Hung("the client did not end".to_owned()) };
-        match (status.code(), signal(status)) {
+        match (status.code(), signal_of(status)) {
             (Some(code), _) => Ended::Code(code),
             (None, Some(9)) if self.deliberate => Ended::Killed,
             (None, signal) => Ended::Signal(signal.unwrap_or(0)),
@@ -383,16 +383,6 @@ impl Pair {
 
 fn is_deadly(script: &Script) -> bool {
     script.steps.contains(&Step::KillClient)
-}
-
-#[cfg(unix)]
-fn signal(status: ExitStatus) -> Option<i32> {
-    std::os::unix::process::ExitStatusExt::signal(&status)
-}
-
-#[cfg(not(unix))]
-fn signal(_: ExitStatus) -> Option<i32> {
-    None
 }
 
 fn spawn(mut command: Command, said: &Path) -> Result<ProcessGroup, TrialError> {

@@ -9,3 +9,4 @@ mod platform;
 mod platform;
 
 pub use group::ProcessGroup;
+pub(crate) use platform::signal_of;

@@ -1,8 +1,8 @@
 //! A process group.
 
 use std::io;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -32,4 +32,9 @@ impl Group {
     pub(super) fn kill(&mut self) {
         let _ = killpg(self.0, Signal::SIGKILL);
     }
+}
+
+/// The signal that a process died of, if one did it.
+pub(crate) fn signal_of(status: ExitStatus) -> Option<i32> {
+    status.signal()
 }

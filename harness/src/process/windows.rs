@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::windows::io::AsRawHandle;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 
 use win32job::{ExtendedLimitInfo, Job};
 
@@ -32,4 +32,9 @@ impl Group {
     pub(super) fn kill(&mut self) {
         self.0 = None;
     }
+}
+
+/// The signal that a process died of: there are none here.
+pub(crate) fn signal_of(_: ExitStatus) -> Option<i32> {
+    None
 }

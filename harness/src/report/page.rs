@@ -16,6 +16,7 @@ use crate::conformance::results::{
 const TEMPLATE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = concat!(
+    include_str!("page/elements.js"),
     include_str!("page/parts.js"),
     include_str!("page/timeline.js"),
     include_str!("page/detail.js"),

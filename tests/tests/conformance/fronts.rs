@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rstest::rstest;
-use vdisim_tests::{Ended, Scene};
+use vdisim_tests::{Ended, Scene, python};
 
 use crate::subject::{is_broken, results, sqlcmd_client, suite, suite_of, verdicts};
 
@@ -22,16 +22,6 @@ enum Sender {
     Login,
     /// python-tds
     Tds,
-}
-
-/// The Python that has python-tds, where scripts/python-tools puts it.
-fn python() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from);
-    let folder = variable("VDISIM_CLIENTS").or_else(|| {
-        let cache = variable("XDG_CACHE_HOME").or(variable("HOME").map(|home| home.join(".cache")));
-        Some(cache?.join("vdisim/clients"))
-    })?;
-    Some(folder.join("venv/bin/python")).filter(|python| python.exists())
 }
 
 /// A program that sends a statement with python-tds; none if there is no python-tds.

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use vdisim_tests::{Ended, Scene, artefacts};
+use vdisim_tests::{Ended, Scene, compile};
 
 /// What the good client supports.
 const CAPABILITIES: &str = "devices: 64\nmodes: [pipe, tape, disk]\n\
@@ -24,24 +24,11 @@ pub(crate) fn sqlcmd_client() -> &'static Path {
     PATH.get_or_init(|| built("sqlcmd_client"))
 }
 
-/// Compiles a client as a vendor does, with our headers and `-lsqlvdi`.
+/// One of the clients of the conformance tests, compiled.
 pub(crate) fn built(name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let path = folder.join(format!("{name}-{}", std::process::id()));
-    let library = artefacts::drop_in();
-    let built = Command::new("g++")
-        .args(["-std=c++11", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
-        .arg(&path)
-        .arg(root.join(format!("clients/conformance/{name}.cpp")))
-        .arg("-I")
-        .arg(root.join("../sim/sqlvdi/include"))
-        .arg("-L")
-        .arg(library.parent().unwrap())
-        .arg("-lsqlvdi")
-        .status()
-        .expect("g++ is on PATH: scripts/setup installs it");
-    assert!(built.success(), "{name}.cpp does not compile");
+    compile(&format!("conformance/{name}.cpp"), &path);
     path
 }
 

@@ -7,19 +7,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::Receiver;
 
 use rstest::rstest;
+use vdisim_tests::python;
 
 use crate::serving::*;
 use crate::story::*;
-
-/// The Python that has the clients, where scripts/python-tools puts it.
-fn python() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from);
-    let folder = variable("VDISIM_CLIENTS").or_else(|| {
-        let cache = variable("XDG_CACHE_HOME").or(variable("HOME").map(|home| home.join(".cache")));
-        Some(cache?.join("vdisim/clients"))
-    })?;
-    Some(folder.join("venv/bin/python")).filter(|python| python.exists())
-}
 
 /// The FreeTDS ODBC driver, where Debian and others put it.
 fn freetds_odbc() -> Option<PathBuf> {

@@ -1,4 +1,3 @@
-"use strict";
 // The parts that every view uses. Text from a client's run only ever goes in as text.
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -18,25 +17,7 @@ const MEANING = {
   "N/A": "Needs something that the client does not declare.",
 };
 
-const byId = (id) => document.getElementById(id);
 const cssName = (verdict) => verdict.replace("/", "");
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "onclick") made.addEventListener("click", value);
-    else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
-function svg(tag, attributes = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
 
 function badge(verdict) {
   const name = cssName(verdict);

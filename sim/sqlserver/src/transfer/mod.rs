@@ -22,6 +22,7 @@ mod kill;
 mod lane;
 mod objects;
 mod observer;
+mod preset;
 mod restore;
 mod session;
 mod sink;
@@ -32,11 +33,10 @@ pub use abort::AbortHandle;
 pub use attach::{AtOnce, Attach};
 pub use cause::{Cause, Fate, PendingCommand, TransferError};
 pub use expected::{Expected, ExpectedFile, SeededBytes};
-pub use fault::{
-    Action, At, DropInFault, Fault, FaultError, FaultPlan, Nth, PRESETS, Preset, Random, Stage,
-};
+pub use fault::{Action, At, DropInFault, Fault, FaultError, FaultPlan, Nth, Random, Stage};
 pub use kill::kill_this_process;
 pub use observer::{Event, Observer, Unobserved};
+pub use preset::{PRESETS, Preset};
 pub use session::{Session, Summary};
 pub use sink::{Ask, CompareSink, DigestSink, FileSink, Sink, SinkError};
 pub use source::{FileSource, SeededSource, Source, SourceError, Step};
