@@ -118,11 +118,12 @@ pub(crate) fn given_file(to_parent: bool) -> File {
     File::options().read(true).write(true).open(path).expect("a shared object")
 }
 
-/// A process and all that it started, and so on.
+/// A process and all that it started, whichever thread did, and so on.
 pub fn family(pid: u32) -> Vec<u32> {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    let children = fs::read_to_string(path).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let children = tasks.map(|task| fs::read_to_string(task.path().join("children")));
+    let pids = |text: String| text.split_whitespace().flat_map(str::parse).collect::<Vec<u32>>();
+    let children = children.flatten().flat_map(pids);
     std::iter::once(pid).chain(children.flat_map(family)).collect()
 }
 
@@ -170,5 +171,26 @@ mod tests {
             }
         });
         assert!(elapsed >= busy, "{elapsed:?} for threads of {busy:?} each");
+    }
+
+    /// Catches: the children of the first thread alone, so that the work of the others' counts as somebody else's.
+    #[test]
+    fn a_child_of_any_thread_is_of_the_family() {
+        let (tell, told) = std::sync::mpsc::channel();
+        // When a thread ends, its children pass to another one of the process: this one stays.
+        let parent = thread::spawn(move || {
+            let mut child = Other(Command::new("sleep").arg("60").spawn().unwrap());
+            tell.send(child.0.id()).unwrap();
+            child.0.wait().unwrap();
+        });
+        let child = told.recv().unwrap();
+        let family = family(std::process::id());
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(child as i32).unwrap(),
+            Signal::KILL,
+        )
+        .unwrap();
+        parent.join().unwrap();
+        assert!(family.contains(&child), "{child} is none of {family:?}");
     }
 }
