@@ -11,7 +11,7 @@ use super::capabilities::{Capabilities, Need};
 use super::case::{Case, ClientTrial, Trial};
 use super::expectation::Expectations;
 use super::front::Front;
-use super::implementation::{Implementation, NEEDS_SERVER, needs_server};
+use super::implementation::{Implementation, Server, needs_server};
 use super::judge::{Finding, caught, judge};
 use super::observation::{Act, Ended, mark_guilty, shorten, timelines};
 use super::patterns::Patterns;
@@ -22,6 +22,7 @@ use super::results::{CaseResult, Level, Partition, RunKind, RunResults, VERSION,
 use super::subject::{Brief, Subject};
 use super::trial::{Stage, Statement, TrialError, namespace};
 use crate::exit::Failure;
+use crate::process::{crash_of, signal_of};
 use crate::selftest;
 
 /// What is run, and how.
@@ -397,35 +398,37 @@ impl Run {
         if matches!(self.subject, Subject::Command(_)) {
             return not_applicable(result, "it judges an implementation of the interface");
         }
-        let alone = self.implementation.as_ref().is_some_and(|it| it.is_foreign);
-        if alone && needs_server(cell) {
-            return not_applicable(result, NEEDS_SERVER);
+        let server = self.implementation.as_ref().map_or(Server::Ours, Implementation::server);
+        let unserved = self.implementation.as_ref().and_then(Implementation::unserved);
+        if let Some(why) = unserved.filter(|_| needs_server(cell)) {
+            return not_applicable(result, &why);
         }
         let tested = self.implementation.as_ref().map_or(&self.drop_in, |it| &it.path);
         let folder = tempfile::tempdir()?;
         let seen = probe::run(
             &self.vdisim,
             tested,
-            (&result.id, alone),
+            (&result.id, server),
             &namespace(number),
             folder.path(),
             self.stall,
         )?;
+        let expected = format!("{:?} returns {}", cell.call, named(cell.result));
         match seen {
             probe::Seen::Status(status) if status == cell.result => {}
-            probe::Seen::Status(status) => fail(
-                result,
-                Verdict::Fail,
-                format!("{:?} returns {}", cell.call, named(cell.result)),
-                format!("it returned {}", named(status)),
-            ),
-            probe::Seen::Crash(signal) => {
-                result.signal = Some(signal);
-                let expected = format!("{:?} returns {}", cell.call, named(cell.result));
-                fail(result, Verdict::Crash, expected, format!("signal {signal}"));
+            probe::Seen::Status(status) => {
+                fail(result, Verdict::Fail, expected, format!("it returned {}", named(status)));
+            }
+            // Both halves are ours.
+            probe::Seen::Unreached(why) if self.implementation.is_none() => {
+                return Err(TrialError::Bug(format!("{}: {why}", result.id)));
+            }
+            probe::Seen::Unreached(why) => fail(result, Verdict::Fail, expected, why),
+            probe::Seen::Crash(status) => {
+                result.signal = signal_of(status);
+                fail(result, Verdict::Crash, expected, crash_of(status).unwrap_or_default());
             }
             probe::Seen::Hang => {
-                let expected = format!("{:?} returns {}", cell.call, named(cell.result));
                 fail(result, Verdict::Hang, expected, "it never returned".to_owned());
             }
         }
