@@ -9,11 +9,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-#[cfg(target_os = "linux")]
-use vdi_device::BufferFault;
-use vdi_device::{ClientSet, Environment, Error, settings_left};
+use vdi_device::{BufferFault, ClientSet, Environment, Error, settings_left};
 use vdi_protocol::{HResult, VdConfig};
-#[cfg(target_os = "linux")]
 use vdi_region::AccessFault;
 
 use super::device::Device;
@@ -239,7 +236,6 @@ fn all() -> impl Iterator<Item = &'static DeviceSet> {
 }
 
 /// What a refused access means, if it was one to a buffer of an open set; async-signal-safe.
-#[cfg(target_os = "linux")]
 pub(super) fn witness(fault: &AccessFault) -> Option<BufferFault> {
     all().find_map(|set| set.client.as_ref().ok()?.witness(fault))
 }
