@@ -74,6 +74,8 @@ public:
     }
     HRESULT STDMETHODCALLTYPE Close()
     {
+        if (breaks("crashes"))
+            RaiseException(EXCEPTION_ACCESS_VIOLATION, 0, 0, NULL);
         return inner->Close();
     }
     HRESULT STDMETHODCALLTYPE SignalAbort()
@@ -214,8 +216,15 @@ private:
     const bool is_client;
 };
 
+// Ends the process with the exception's code, before anybody starts a debugger.
+static LONG WINAPI end(EXCEPTION_POINTERS *)
+{
+    return EXCEPTION_EXECUTE_HANDLER;
+}
+
 STDAPI DllGetClassObject(REFCLSID clsid, REFIID iid, void **object)
 {
+    SetUnhandledExceptionFilter(end);
     const bool is_client = clsid == CLSID_MSSQL_ClientVirtualDeviceSet;
     if (!is_client && breaks("serves-not"))
         return CLASS_E_CLASSNOTAVAILABLE;
