@@ -115,7 +115,7 @@ unsafe extern "C" fn completed(command: *mut VdsCommand) {
     let sent = answer.completion_context.cast::<Sent>().cast_const();
     // SAFETY: `send_command` put the address there; only the command, which is the library's, is ever
     // written beside the lock.
-    let end = unsafe { &*(&raw const (*sent).end) };
+    let end = unsafe { &(*sent).end };
     let end = end.lock().unwrap_or_else(PoisonError::into_inner).take();
     // A second call tells nobody.
     let Some((routine, buffer)) = end else { return };
@@ -274,7 +274,7 @@ impl Drop for SetInner {
 
 impl CallerServerDevice {
     /// SendCommand. The routine is called from the agent's thread, or from this call if it fails; a
-    /// library that fails without calling it has it dropped with the set.
+    /// library that fails without calling it has it dropped with the set. A panic of it ends the process.
     pub fn send_command(
         &self,
         command: ServerCommand,
