@@ -30,6 +30,10 @@ pub(super) const LOAD: &str = "load";
 pub(super) const NEEDS_SERVER: &str = "its state needs a server half, and ours cannot serve this library: the layout of its shared \
      memory is its own";
 
+/// Why no cell of the server half can be judged with a foreign library.
+pub(super) const NO_SERVER: &str = "the server half that is called is ours, and cannot serve this library: the layout of its shared \
+     memory is its own";
+
 impl Implementation {
     /// Loads the library, in a process of its own, to see whether it is one. Ours, whichever build,
     /// and mutants of it are known by the mark that they bear.

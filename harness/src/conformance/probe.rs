@@ -3,6 +3,8 @@
 //! The loaded drop-in is the client half; the server half is ours, in the same process, and takes
 //! the set to the state first.
 
+mod server;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -88,16 +90,15 @@ pub(crate) fn probe(id: &str, answer: &Path, alone: bool) -> Result<(), TrialErr
         return load(&path, answer);
     }
     let cases = catalogue::all();
-    let cell = cases.iter().find(|case| case.id == id).and_then(|case| match case.trial {
-        Trial::Cell(cell) => Some(cell),
-        _ => None,
-    });
-    let cell = cell.ok_or_else(|| TrialError::Bug(format!("there is no probe '{id}'")))?;
+    let trial = cases.iter().find(|case| case.id == id).map(|case| &case.trial);
     let drop_in = DropIn::load(&path).map_err(|error| bug(&error))?;
     let environment = Environment::from_process().map_err(|error| bug(&error))?;
-    let status = Bench::new(&drop_in, environment, alone)
-        .call(&cell)
-        .map_err(|why| TrialError::Bug(format!("{id}: {why}")))?;
+    let status = match trial {
+        Some(Trial::Cell(cell)) => Bench::new(&drop_in, environment, alone).call(cell),
+        Some(Trial::ServerCell(cell)) => cell.status(&drop_in, environment),
+        _ => return Err(TrialError::Bug(format!("there is no probe '{id}'"))),
+    };
+    let status = status.map_err(|why| TrialError::Bug(format!("{id}: {why}")))?;
     std::fs::write(answer, status.0.to_string())?;
     Ok(())
 }

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use vdi_protocol::HResult;
+
 use super::capabilities::{Capabilities, Need};
 use super::case::{Case, ClientTrial, Trial};
 use super::expectation::Expectations;
 use super::front::Front;
-use super::implementation::{Implementation, NEEDS_SERVER, needs_server};
+use super::implementation::{Implementation, NEEDS_SERVER, NO_SERVER, needs_server};
 use super::judge::{Finding, caught, judge};
 use super::observation::{Act, Ended, mark_guilty, shorten, timelines};
 use super::patterns::Patterns;
@@ -205,7 +207,7 @@ impl Run {
             result.reason = Some(format!("the client does not declare '{need}'"));
             return Ok(result);
         }
-        if self.implementation.is_some() && !matches!(case.trial, Trial::Cell(_)) {
+        if self.implementation.is_some() && !case.is_of_implementations() {
             result.verdict = Verdict::NotApplicable;
             result.reason = Some("it judges a client, not an implementation".to_owned());
             return Ok(result);
@@ -218,6 +220,7 @@ impl Run {
         let tried = match &case.trial {
             Trial::Client(trial) => self.client(case, trial, number, interrupted, &mut result),
             Trial::Cell(cell) => self.cell(cell, number, &mut result),
+            Trial::ServerCell(cell) => self.server_cell(cell, number, &mut result),
             Trial::RoundTrip(mode) => self.round_trip(mode, &mut result),
         };
         match tried {
@@ -389,6 +392,27 @@ impl Run {
         number: usize,
         result: &mut CaseResult,
     ) -> Result<(), TrialError> {
+        let hidden = needs_server(cell).then_some(NEEDS_SERVER);
+        self.probe((&cell.call, cell.result), hidden, number, result)
+    }
+
+    fn server_cell(
+        &self,
+        cell: &super::case::ServerCell,
+        number: usize,
+        result: &mut CaseResult,
+    ) -> Result<(), TrialError> {
+        self.probe((&cell.call, cell.result), Some(NO_SERVER), number, result)
+    }
+
+    /// Makes one call in a process of its own; `hidden` is why that says nothing of a foreign library.
+    fn probe(
+        &self,
+        (call, wanted): (&dyn std::fmt::Debug, HResult),
+        hidden: Option<&str>,
+        number: usize,
+        result: &mut CaseResult,
+    ) -> Result<(), TrialError> {
         let not_applicable = |result: &mut CaseResult, why: &str| {
             result.verdict = Verdict::NotApplicable;
             result.reason = Some(why.to_owned());
@@ -398,8 +422,8 @@ impl Run {
             return not_applicable(result, "it judges an implementation of the interface");
         }
         let alone = self.implementation.as_ref().is_some_and(|it| it.is_foreign);
-        if alone && needs_server(cell) {
-            return not_applicable(result, NEEDS_SERVER);
+        if let Some(why) = hidden.filter(|_| alone) {
+            return not_applicable(result, why);
         }
         let tested = self.implementation.as_ref().map_or(&self.drop_in, |it| &it.path);
         let folder = tempfile::tempdir()?;
@@ -411,21 +435,17 @@ impl Run {
             folder.path(),
             self.stall,
         )?;
+        let expected = format!("{call:?} returns {}", named(wanted));
         match seen {
-            probe::Seen::Status(status) if status == cell.result => {}
-            probe::Seen::Status(status) => fail(
-                result,
-                Verdict::Fail,
-                format!("{:?} returns {}", cell.call, named(cell.result)),
-                format!("it returned {}", named(status)),
-            ),
+            probe::Seen::Status(status) if status == wanted => {}
+            probe::Seen::Status(status) => {
+                fail(result, Verdict::Fail, expected, format!("it returned {}", named(status)));
+            }
             probe::Seen::Crash(signal) => {
                 result.signal = Some(signal);
-                let expected = format!("{:?} returns {}", cell.call, named(cell.result));
                 fail(result, Verdict::Crash, expected, format!("signal {signal}"));
             }
             probe::Seen::Hang => {
-                let expected = format!("{:?} returns {}", cell.call, named(cell.result));
                 fail(result, Verdict::Hang, expected, "it never returned".to_owned());
             }
         }
@@ -456,7 +476,7 @@ impl Run {
     }
 }
 
-fn named(status: vdi_protocol::HResult) -> String {
+fn named(status: HResult) -> String {
     status.name().map_or_else(|| status.to_string(), str::to_owned)
 }
 
