@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(target_os = "linux")]
 use vdi_device::BufferFault;
-use vdi_device::{ClientSet, Environment, Error, settings_left};
+use vdi_device::{CREATE_FAULT, ClientSet, Environment, Error, Sabotage, settings_left};
 use vdi_protocol::{HResult, VdConfig};
 #[cfg(target_os = "linux")]
 use vdi_region::AccessFault;
@@ -209,6 +209,9 @@ impl DeviceSet {
         trace::follow(value("VDISIM_TRACE").map(Path::new));
         let unit = time_unit(value("VDISIM_TIMEOUT_UNIT"));
         self.in_seconds.store(unit == TimeUnit::Seconds, Ordering::Relaxed);
+        if let Ok(client) = &self.client {
+            client.sabotage_create(create_fault(value(CREATE_FAULT)));
+        }
     }
 
     fn unit(&self) -> TimeUnit {
@@ -257,6 +260,12 @@ fn next_number() -> u32 {
 #[cfg(windows)]
 fn time_unit(_: Option<&str>) -> TimeUnit {
     TimeUnit::Milliseconds
+}
+
+/// What is to become of Create: what the environment says, else what a test left.
+fn create_fault(left: Option<&str>) -> Option<Sabotage> {
+    let name = std::env::var(CREATE_FAULT).ok();
+    Sabotage::named(name.as_deref().or(left)?)
 }
 
 /// What the environment says, else what a test left.
