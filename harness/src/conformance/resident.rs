@@ -183,7 +183,10 @@ impl Resident {
             ..Launch::new(self.drop_in.clone())
         };
         launch.prepare(&mut command).map_err(|error| bug(&error))?;
-        command.env_remove("VDISIM_TRACE").env_remove("VDISIM_TIMEOUT_UNIT");
+        command
+            .env_remove("VDISIM_TRACE")
+            .env_remove("VDISIM_TIMEOUT_UNIT")
+            .env_remove(CREATE_FAULT);
         if let Some(home) = self.data_home() {
             command.env(OUR_DATA_HOME, home);
         }

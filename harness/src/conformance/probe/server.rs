@@ -74,7 +74,7 @@ impl Server {
 
     fn begin(&self, max_transfer_size: u32) -> Reached<HResult> {
         let set = self.set()?;
-        let asked = set.get_configuration().map_or_else(|_| VdConfig::default(), |asked| asked);
+        let asked = set.get_configuration().unwrap_or_else(|_| VdConfig::default());
         Ok(status(set.begin_configuration(&ServerConfig {
             features: asked.features().answer(Direction::Backup, true),
             block_size: SMALL,
