@@ -267,7 +267,7 @@ impl Arguments {
             cases.retain(|case| case.is_of_clients());
         }
         if self.implementation.is_some() && self.cases.is_empty() {
-            cases.retain(|case| case.id.starts_with("interface/"));
+            cases.retain(|case| case.is_of_implementations());
         }
         Ok(match self.partition {
             Some(partition) => partition.part(cases),

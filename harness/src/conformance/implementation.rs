@@ -62,6 +62,10 @@ const LOADING: Duration = Duration::from_secs(60);
 /// The word for the probe that only loads the library.
 pub(super) const LOAD: &str = "load";
 
+/// Why no cell of the server half can be judged with a foreign library.
+pub(super) const NO_SERVER: &str = "the server half that is called is ours, and cannot serve this library: the layout of its shared \
+     memory is its own";
+
 impl Implementation {
     /// Loads the library, in a process of its own, to see whether it is one. Ours, whichever build,
     /// and mutants of it are known by the mark that they bear.

@@ -3,6 +3,7 @@
 //! The loaded drop-in is the client half; the server half is ours or the library's own, in the same
 //! process, and takes the set to the state first.
 
+mod server;
 mod serving;
 
 use std::path::Path;
@@ -89,17 +90,15 @@ pub(crate) fn probe(id: &str, answer: &Path, server: Server) -> Result<(), Trial
         return load(&path, answer);
     }
     let cases = catalogue::all();
-    let cell = cases.iter().find(|case| case.id == id).and_then(|case| match case.trial {
-        Trial::Cell(cell) => Some(cell),
-        _ => None,
-    });
-    let cell = cell.ok_or_else(|| TrialError::Bug(format!("there is no probe '{id}'")))?;
+    let trial = cases.iter().find(|case| case.id == id).map(|case| &case.trial);
     let drop_in = DropIn::load(&path).map_err(|error| bug(&error))?;
     let environment = Environment::from_process().map_err(|error| bug(&error))?;
-    let said = match Bench::new(&drop_in, environment, server).call(&cell) {
-        Ok(status) => status.0.to_string(),
-        Err(why) => why,
+    let said = match trial {
+        Some(Trial::Cell(cell)) => Bench::new(&drop_in, environment, server).call(cell),
+        Some(Trial::ServerCell(cell)) => cell.status(&drop_in, environment),
+        _ => return Err(TrialError::Bug(format!("there is no probe '{id}'"))),
     };
+    let said = said.map_or_else(|why| why, |status| status.0.to_string());
     Ok(std::fs::write(answer, said)?)
 }
 

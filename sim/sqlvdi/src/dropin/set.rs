@@ -9,7 +9,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use vdi_device::{BufferFault, ClientSet, Environment, Error, settings_left};
+use vdi_device::{
+    BufferFault, CREATE_FAULT, ClientSet, Environment, Error, Sabotage, settings_left,
+};
 use vdi_protocol::{HResult, VdConfig};
 use vdi_region::AccessFault;
 
@@ -206,6 +208,9 @@ impl DeviceSet {
         trace::follow(value("VDISIM_TRACE").map(Path::new));
         let unit = time_unit(value("VDISIM_TIMEOUT_UNIT"));
         self.in_seconds.store(unit == TimeUnit::Seconds, Ordering::Relaxed);
+        if let Ok(client) = &self.client {
+            client.sabotage_create(create_fault(value(CREATE_FAULT)));
+        }
     }
 
     fn unit(&self) -> TimeUnit {
@@ -253,6 +258,12 @@ fn next_number() -> u32 {
 #[cfg(windows)]
 fn time_unit(_: Option<&str>) -> TimeUnit {
     TimeUnit::Milliseconds
+}
+
+/// What is to become of Create: what the environment says, else what a test left.
+fn create_fault(left: Option<&str>) -> Option<Sabotage> {
+    let name = std::env::var(CREATE_FAULT).ok();
+    Sabotage::named(name.as_deref().or(left)?)
 }
 
 /// What the environment says, else what a test left.
