@@ -303,6 +303,28 @@ fn who_is_left_learns_of_a_death(#[case] client_dies: bool) {
     }
 }
 
+/// Catches: a page that stays accessible, a fault that nobody is told of, one that is blamed on another
+/// buffer, command or module; a handler that lets the client go on.
+#[rstest]
+#[case::behind("touches-behind", "the client wrote 1 bytes past the end of buffer ")]
+#[case::late("reads-late", "the client read byte 0 of buffer ")]
+fn a_stray_access_is_named(#[case] mistake: &str, #[case] says: &str) {
+    const ACCESS_VIOLATION: i32 = 0xC000_0005_u32.cast_signed();
+    let scene = Scene::new();
+    let _registration = Registration::new(&scene);
+    let Some(mut client) = client(&scene, "com_client") else { return };
+    client.args(["pipe", "backup", "set"]).arg(scene.path("stored"));
+    let client = scene.start({
+        client.env("CLIENT_BREAKS", mistake);
+        client
+    });
+    let server = scene.run(scene.vdisim("backup --set set --size 300000 --guard"));
+    let client = client.wait();
+    assert_eq!(client.code(), Some(ACCESS_VIOLATION), "it ends as it would without us");
+    client.says(says).says("VDC_Write, command 1 of device 0").says("com_client.exe");
+    server.expect(1).says(says.trim_start_matches("the "));
+}
+
 /// Catches: a registration that takes another's away for good, or without being asked.
 #[test]
 fn anothers_registration_is_left_alone_and_put_back() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::conformance::probe;
+use crate::conformance::{Server, probe};
 use crate::exit::Failure;
 
 #[derive(Args, Debug)]
@@ -13,12 +13,12 @@ pub(super) struct Arguments {
     id: String,
     /// Where the status of the call goes
     answer: PathBuf,
-    /// Without a server half
-    #[arg(long)]
-    alone: bool,
+    /// Who serves the set
+    #[arg(long, value_enum, default_value_t)]
+    server: Server,
 }
 
 pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
-    probe(&arguments.id, &arguments.answer, arguments.alone)
+    probe(&arguments.id, &arguments.answer, arguments.server)
         .map_err(|error| Failure::Bug(error.to_string()))
 }

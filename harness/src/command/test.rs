@@ -32,7 +32,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "CMD", group = "subject")]
     client: Option<String>,
     /// An implementation of the interface, such as another libsqlvdi.so, tested in place of a client:
-    /// each call in each state. Of one that is not ours the states that need a server are left out
+    /// each call in each state. One that is not ours is served by its own server classes (Windows); without
+    /// them the states that need a server are left out
     #[arg(long, value_name = "LIB", conflicts_with_all = ["subject", "capabilities", "fault", "guard"])]
     implementation: Option<PathBuf>,
     /// Take the implementation for one whose shared memory nobody else knows
@@ -266,7 +267,7 @@ impl Arguments {
             cases.retain(|case| case.is_of_clients());
         }
         if self.implementation.is_some() && self.cases.is_empty() {
-            cases.retain(|case| case.id.starts_with("interface/"));
+            cases.retain(|case| case.is_of_implementations());
         }
         Ok(match self.partition {
             Some(partition) => partition.part(cases),

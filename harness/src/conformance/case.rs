@@ -1,6 +1,9 @@
 //! A case: a rule, what it takes to see whether a client keeps it, and what is judged.
 
-use vdi_protocol::{ClientCall, CommandCode, CompletionCode, HResult, State};
+use vdi_protocol::state::{Condition, ServerCall};
+use vdi_protocol::{
+    ClientCall, CommandCode, CompletionCode, DeviceEvent, DeviceState, HResult, State,
+};
 
 use super::capabilities::Need;
 use super::results::Level;
@@ -38,6 +41,8 @@ pub(crate) enum Trial {
     Client(ClientTrial),
     /// One call of an implementation of the interface in one state.
     Cell(Cell),
+    /// One call of the server half in one state.
+    ServerCell(ServerCell),
     /// A whole backup and restore of our own client.
     RoundTrip(&'static Mode),
 }
@@ -50,6 +55,25 @@ pub(crate) struct Cell {
     /// A circumstance that the probe knows how to bring about; empty for none.
     pub(crate) variant: &'static str,
     pub(crate) result: HResult,
+}
+
+/// One call of the server half in one state, and what it has to return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ServerCell {
+    pub(crate) call: ServerCall,
+    pub(crate) state: State,
+    pub(crate) circumstance: Circumstance,
+    pub(crate) result: HResult,
+}
+
+/// What a probe has to bring about besides the state of the set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Circumstance {
+    Plain,
+    /// An exception of the table.
+    Condition(Condition),
+    /// An event of the device that the call is, and the device's own state.
+    Device(DeviceEvent, DeviceState),
 }
 
 /// Statements that a client serves.
@@ -243,13 +267,20 @@ impl Case {
         match &mut self.trial {
             Trial::Client(trial) => trial,
             // The builder starts with a client's trial and never replaces it.
-            Trial::Cell(_) | Trial::RoundTrip(_) => unreachable!("made by other means"),
+            Trial::Cell(_) | Trial::ServerCell(_) | Trial::RoundTrip(_) => {
+                unreachable!("made by other means")
+            }
         }
     }
 
     /// Whether it judges a client, and not an implementation of the interface.
     pub fn is_of_clients(&self) -> bool {
         matches!(self.trial, Trial::Client(_))
+    }
+
+    /// Whether it judges an implementation of the interface, by one call.
+    pub fn is_of_implementations(&self) -> bool {
+        matches!(self.trial, Trial::Cell(_) | Trial::ServerCell(_))
     }
 
     /// The part of the id that groups cases.

@@ -30,13 +30,20 @@ pub(crate) fn judge(acts: &[Act], checks: &[Check]) -> Result<(), Finding> {
     for act in acts {
         comes_to_a_set(act)?;
     }
-    checks.iter().try_for_each(|check| acts.iter().try_for_each(|act| hold(*check, act)))
+    // Of a client that was refused its set no more is asked than to tell so.
+    let is_asked =
+        |check: Check, act: &Act| check == Check::FailsWhenCutOff || !act.is_refused_create;
+    checks.iter().try_for_each(|check| {
+        let mut asked = acts.iter().filter(|act| is_asked(*check, act));
+        asked.try_for_each(|act| hold(*check, act))
+    })
 }
 
 /// Without a set nothing can be judged but the refusal of the statement for it.
 fn comes_to_a_set(act: &Act) -> Result<(), Finding> {
     let is_refused = act.script.steps.first() == Some(&Step::Refuse);
-    if act.attached().is_some() || (is_refused && act.answered().is_some()) {
+    let is_excused = act.is_refused_create || (is_refused && act.answered().is_some());
+    if act.attached().is_some() || is_excused {
         return Ok(());
     }
     let operation = act.script.operation.name().to_uppercase();

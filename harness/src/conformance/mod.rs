@@ -37,7 +37,7 @@ pub use case::Case;
 pub use display::{explain_failure, summary};
 pub use expectation::{Expectation, Expectations};
 pub use front::Front;
-pub use implementation::Implementation;
+pub use implementation::{Implementation, Server};
 pub use live::Live;
 pub use patterns::Patterns;
 pub use resident::{Resident, ResidentError};

@@ -16,6 +16,8 @@ use super::script::Script;
 #[derive(Debug)]
 pub(crate) struct Act {
     pub(crate) script: Script,
+    /// Whether a fault of the run's plan refused the client its set.
+    pub(crate) is_refused_create: bool,
     pub(crate) devices: Vec<String>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) calls: Vec<Call>,

@@ -1,25 +1,27 @@
 //! One call of an implementation of the interface in one state, in a process of its own.
 //!
-//! The loaded drop-in is the client half; the server half is ours, in the same process, and takes
-//! the set to the state first.
+//! The loaded drop-in is the client half; the server half is ours or the library's own, in the same
+//! process, and takes the set to the state first.
+
+mod server;
+mod serving;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::LazyLock;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, LazyLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use sqlvdi::caller::{self, BufferError, CallError, CallerDevice, CallerSet, DropIn};
-use vdi_device::{Environment, Request, ServerDevice, ServerSet};
-use vdi_protocol::{
-    ClientCall, CommandCode, CompletionCode, Direction, HResult, ServerConfig, State, VdConfig,
-};
+use vdi_device::Environment;
+use vdi_protocol::{ClientCall, CompletionCode, HResult, State, VdConfig};
 
 use super::case::{Cell, Trial};
 use super::catalogue;
-use super::implementation::{LOAD, load};
+use super::implementation::{LOAD, Server, load};
 use super::trial::TrialError;
-use crate::process::ProcessGroup;
+use crate::process::{ProcessGroup, crash_of};
+use serving::{Serving, ServingDevice, attach};
 
 /// Bytes of the buffers.
 const SIZE: u32 = 64 * 1024;
@@ -40,8 +42,10 @@ const WAIT: Option<Duration> = Some(Duration::from_secs(20));
 pub(crate) enum Seen {
     /// The status that the call returned.
     Status(HResult),
-    /// A signal ended the process.
-    Crash(i32),
+    /// The two halves did not get to the state of the call; why.
+    Unreached(String),
+    /// The process died.
+    Crash(ExitStatus),
     /// The call did not return.
     Hang,
 }
@@ -50,7 +54,7 @@ pub(crate) enum Seen {
 pub(crate) fn run(
     vdisim: &Path,
     drop_in: &Path,
-    (id, alone): (&str, bool),
+    (id, server): (&str, Server),
     namespace: &str,
     folder: &Path,
     stall: Duration,
@@ -61,45 +65,41 @@ pub(crate) fn run(
         .args(["probe", id])
         .arg(&answer)
         .env("VDISIM_NAMESPACE", namespace)
-        .args(alone.then_some("--alone"))
+        .args(["--server", server.word()])
         .env("VDISIM_SQLVDI", drop_in)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(folder.join("said"))?);
     let mut group = ProcessGroup::spawn(&mut command)?;
     let Some(status) = group.wait_within(stall)? else { return Ok(Seen::Hang) };
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return Ok(Seen::Crash(signal));
+    if crash_of(status).is_some() {
+        return Ok(Seen::Crash(status));
     }
     let said = std::fs::read_to_string(folder.join("said")).unwrap_or_default();
     let text = std::fs::read_to_string(&answer)
         .map_err(|_| TrialError::Bug(format!("the probe {id}: {status}; {said}")))?;
-    let status = text.trim().parse().map_err(|_| TrialError::Bug(format!("probe {id}: {text}")))?;
-    Ok(Seen::Status(HResult(status)))
+    Ok(text.parse().map_or(Seen::Unreached(text), |status| Seen::Status(HResult(status))))
 }
 
-/// What a probe's process does: the status of the case's call goes to `answer`. `alone`: without a
-/// server half.
-pub(crate) fn probe(id: &str, answer: &Path, alone: bool) -> Result<(), TrialError> {
+/// What a probe's process does: the status of the case's call goes to `answer`, or why it could not
+/// be made.
+pub(crate) fn probe(id: &str, answer: &Path, server: Server) -> Result<(), TrialError> {
     let bug = |error: &dyn std::fmt::Display| TrialError::Bug(error.to_string());
     let path = caller::locate(None).map_err(|error| bug(&error))?;
     if id == LOAD {
         return load(&path, answer);
     }
     let cases = catalogue::all();
-    let cell = cases.iter().find(|case| case.id == id).and_then(|case| match case.trial {
-        Trial::Cell(cell) => Some(cell),
-        _ => None,
-    });
-    let cell = cell.ok_or_else(|| TrialError::Bug(format!("there is no probe '{id}'")))?;
+    let trial = cases.iter().find(|case| case.id == id).map(|case| &case.trial);
     let drop_in = DropIn::load(&path).map_err(|error| bug(&error))?;
     let environment = Environment::from_process().map_err(|error| bug(&error))?;
-    let status = Bench::new(&drop_in, environment, alone)
-        .call(&cell)
-        .map_err(|why| TrialError::Bug(format!("{id}: {why}")))?;
-    std::fs::write(answer, status.0.to_string())?;
-    Ok(())
+    let said = match trial {
+        Some(Trial::Cell(cell)) => Bench::new(&drop_in, environment, server).call(cell),
+        Some(Trial::ServerCell(cell)) => cell.status(&drop_in, environment),
+        _ => return Err(TrialError::Bug(format!("there is no probe '{id}'"))),
+    };
+    let said = said.map_or_else(|why| why, |status| status.0.to_string());
+    Ok(std::fs::write(answer, said)?)
 }
 
 /// Why a state could not be reached, in words.
@@ -111,13 +111,12 @@ fn word(error: impl std::fmt::Display) -> String {
 
 /// Both halves of one set.
 struct Bench {
-    /// Whether no server half can serve the set.
-    alone: bool,
+    who_serves: Server,
     drop_in: DropIn,
     environment: Environment,
     set: CallerSet,
-    server: Option<ServerSet>,
-    servers: Vec<ServerDevice>,
+    server: Option<Arc<dyn Serving>>,
+    servers: Vec<Box<dyn ServingDevice>>,
     device: Option<CallerDevice>,
     agent: Option<JoinHandle<()>>,
     devices: u32,
@@ -128,9 +127,9 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(drop_in: &DropIn, environment: Environment, alone: bool) -> Bench {
+    fn new(drop_in: &DropIn, environment: Environment, who_serves: Server) -> Bench {
         Bench {
-            alone,
+            who_serves,
             drop_in: drop_in.clone(),
             environment,
             set: CallerSet::new(drop_in),
@@ -156,44 +155,48 @@ impl Bench {
         self.set.create(self.name, &self.config()).map_err(word)
     }
 
-    fn attach(&mut self) -> Reached<ServerSet> {
-        let server =
-            ServerSet::wait_open(&self.environment, Some(self.name), WAIT).map_err(word)?;
-        self.server = Some(server.clone());
+    fn attach(&mut self) -> Reached<Arc<dyn Serving>> {
+        let server = attach(self.who_serves, &self.drop_in, &self.environment, self.name, WAIT)?;
+        self.server = Some(Arc::clone(&server));
         Ok(server)
     }
 
-    fn configure(&mut self) -> Reached {
+    /// What the client's GetConfiguration returns to a set that is being configured: a server may wait
+    /// for the client, as the client waits for it.
+    fn await_configuration(&mut self) -> Reached<HResult> {
         let server = self.attach()?;
-        let asked = server.get_configuration().map_err(word)?;
-        let config = ServerConfig {
-            features: asked.features().answer(Direction::Backup, true),
-            block_size: 512,
-            alignment: 0,
-            max_transfer_size: SIZE,
-            time_out: 60_000,
-        };
-        server.begin_configuration(&config).map_err(word)?;
-        server.request_buffers(SIZE, 0, 4).map_err(word)?;
-        server.end_configuration().map_err(word)?;
-        self.set.get_configuration(WAIT).map_err(word)?;
-        Ok(())
+        thread::scope(|scope| {
+            let configuring = scope.spawn(|| {
+                // Nobody is left to wait for a configuration that does not come.
+                server.configure().inspect_err(|_| server.signal_abort())
+            });
+            let returned = status(self.set.get_configuration(WAIT));
+            configuring.join().map_err(|_| "the server's thread panicked")??;
+            Ok(returned)
+        })
+    }
+
+    fn configure(&mut self) -> Reached {
+        match self.await_configuration()? {
+            HResult::NOERROR => Ok(()),
+            status => Err(word(CallError { call: "GetConfiguration", status })),
+        }
     }
 
     fn activate(&mut self) -> Reached {
         let server = self.server.clone().ok_or("no server")?;
         for name in [self.name, SECOND].into_iter().take(self.devices as usize) {
-            self.servers.push(server.open_device(name).map_err(word)?);
+            self.servers.push(server.open_device(name)?);
         }
+        // Before the client's device is open, so that no command is sent without an agent.
+        self.agent = Some(thread::spawn(move || server.execute_completion_agent()));
         self.device = Some(self.set.open_device(self.name).map_err(word)?);
-        // How it ends says nothing that the calls do not say.
-        self.agent = Some(thread::spawn(move || drop(server.execute_completion_agent())));
         Ok(())
     }
 
     fn terminate(&mut self) -> Reached {
         for device in &self.servers {
-            device.close_device().map_err(word)?;
+            device.close_device()?;
         }
         match self.device.as_ref().ok_or("no device")?.get_command(WAIT) {
             Err(error) if error.status == HResult::VD_E_CLOSE => Ok(()),
@@ -210,7 +213,7 @@ impl Bench {
         if matches!(state, State::Configurable | State::Connected) {
             return Ok(());
         }
-        if self.alone && state == State::Abort {
+        if self.who_serves == Server::Nobody && state == State::Abort {
             return self.set.signal_abort().map_err(word);
         }
         self.configure()?;
@@ -234,28 +237,19 @@ impl Bench {
     }
 
     fn leave_server(&mut self) {
-        self.servers.clear();
+        // By the pages nothing else ends the agent, or an abort.
+        if let Some(server) = self.server.take() {
+            server.close();
+        }
         if let Some(agent) = self.agent.take() {
             let _ = agent.join();
         }
-        if let Some(server) = self.server.take() {
-            let _ = server.close();
-        }
+        self.servers.clear();
     }
 
     /// Sends a Write that the client fetches.
     fn command(&self) -> Reached<caller::Command> {
-        let server = self.server.as_ref().ok_or("no server")?;
-        let buffer = server.allocate_buffer(SIZE, 0).map_err(word)?;
-        let request = Request {
-            code: CommandCode::WRITE,
-            size: SIZE,
-            position: 0,
-            buffer: Some(buffer),
-            context: 0,
-            routine: std::sync::Arc::new(drop),
-        };
-        self.servers.first().ok_or("no device")?.send_command(request).map_err(word)?;
+        self.servers.first().ok_or("no device")?.send_write()?;
         self.device.as_ref().ok_or("no device")?.get_command(WAIT).map_err(word)
     }
 
@@ -332,8 +326,7 @@ impl Bench {
             }
             _ if state == State::Configurable => {
                 self.create()?;
-                self.configure()?;
-                Ok(HResult::NOERROR)
+                self.await_configuration()
             }
             _ => {
                 self.reach(state)?;
@@ -349,7 +342,7 @@ impl Bench {
                 self.reach(State::Initializing)?;
                 // A name becomes the set's when the server opens it.
                 let server = self.server.clone().ok_or("no server")?;
-                self.servers.push(server.open_device(&SET).map_err(word)?);
+                self.servers.push(server.open_device(&SET)?);
                 Ok(open(&self.set, b"nobody"))
             }
             "already-open" => {
@@ -385,21 +378,18 @@ impl Bench {
             }
             ("", State::Active) => {
                 self.reach(state)?;
-                return Ok(status(self.command().map(drop).map_err(|_| CallError {
-                    call: "GetCommand",
-                    status: HResult::VD_E_UNEXPECTED,
-                })));
+                self.servers.first().ok_or("no device")?.send_write()?;
             }
             ("closed", _) => {
                 self.reach(State::Active)?;
                 for device in &self.servers {
-                    device.close_device().map_err(word)?;
+                    device.close_device()?;
                 }
             }
             ("one-of-two-closed", _) => {
                 self.devices = 2;
                 self.reach(State::Active)?;
-                self.servers[0].close_device().map_err(word)?;
+                self.servers[0].close_device()?;
             }
             ("aborted-by-server", _) => {
                 self.reach(State::Active)?;
@@ -467,6 +457,8 @@ impl Bench {
     }
 
     fn map_buffer_handle(&mut self, state: State, variant: &str) -> Reached<HResult> {
+        // What has to be refused is not looked at if it is not.
+        let ask = |set: &CallerSet, handle| Ok(status(set.buffer_address(handle)));
         let map = |set: &CallerSet, handle| match set.map_buffer_handle(handle, SIZE) {
             Ok(_) => Ok(HResult::NOERROR),
             Err(BufferError::Call(error)) => Ok(error.status),
@@ -474,18 +466,19 @@ impl Bench {
         };
         self.reach(if variant.is_empty() { state } else { State::Active })?;
         match variant {
-            "zero" => map(&self.set, 0),
-            "all-ones" => map(&self.set, u32::MAX),
+            "zero" => ask(&self.set, 0),
+            "all-ones" => ask(&self.set, u32::MAX),
             "made-up" => {
                 let handle = self.command()?.buffer_handle().map_err(word)?;
-                map(&self.set, handle ^ 0x0000_5A00)
+                ask(&self.set, handle ^ 0x0000_5A00)
             }
             "other-set" => {
                 let handle = self.command()?.buffer_handle().map_err(word)?;
-                let mut other = Bench::new(&self.drop_in, self.environment.clone(), self.alone);
+                let environment = self.environment.clone();
+                let mut other = Bench::new(&self.drop_in, environment, self.who_serves);
                 other.name = b"other";
                 other.reach(State::Active)?;
-                map(&other.set, handle)
+                ask(&other.set, handle)
             }
             "own" => {
                 let command = self.command()?;
@@ -497,7 +490,7 @@ impl Bench {
                 secondary.open_in_secondary(&SET).map_err(word)?;
                 map(&secondary, handle)
             }
-            _ => map(&self.set, 1),
+            _ => ask(&self.set, 1),
         }
     }
 

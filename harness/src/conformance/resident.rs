@@ -12,7 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vdi_device::{Environment, Namespace, Rendezvous};
+use fake_sqlserver::transfer::DropInFault;
+use vdi_device::{CREATE_FAULT, Environment, Namespace, Rendezvous};
 
 use super::trial::TrialError;
 use crate::launch::{Launch, prepend};
@@ -112,10 +113,12 @@ impl Resident {
         &self,
         trace: &Path,
         unit: Option<&str>,
+        create_fault: Option<DropInFault>,
     ) -> Result<Rendezvous, TrialError> {
         let trace = trace.display().to_string();
         let mut settings = vec![("VDISIM_TRACE", trace.as_str())];
         settings.extend(unit.map(|unit| ("VDISIM_TIMEOUT_UNIT", unit)));
+        settings.extend(create_fault.map(|fault| (CREATE_FAULT, fault.sabotage().name())));
         let left = Rendezvous::leave(&self.environment, &settings)
             .map_err(|error| TrialError::Bug(error.to_string()))?;
         self.set_going()?;
@@ -180,7 +183,10 @@ impl Resident {
             ..Launch::new(self.drop_in.clone())
         };
         launch.prepare(&mut command).map_err(|error| bug(&error))?;
-        command.env_remove("VDISIM_TRACE").env_remove("VDISIM_TIMEOUT_UNIT");
+        command
+            .env_remove("VDISIM_TRACE")
+            .env_remove("VDISIM_TIMEOUT_UNIT")
+            .env_remove(CREATE_FAULT);
         if let Some(home) = self.data_home() {
             command.env(OUR_DATA_HOME, home);
         }

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use vdi_protocol::HResult;
+
 use super::capabilities::{Capabilities, Need};
 use super::case::{Case, ClientTrial, Trial};
 use super::expectation::Expectations;
 use super::front::Front;
-use super::implementation::{Implementation, NEEDS_SERVER, needs_server};
+use super::implementation::{Implementation, NO_SERVER, Server, needs_server};
 use super::judge::{Finding, caught, judge};
 use super::observation::{Act, Ended, mark_guilty, shorten, timelines};
 use super::patterns::Patterns;
@@ -22,6 +24,7 @@ use super::results::{CaseResult, Level, Partition, RunKind, RunResults, VERSION,
 use super::subject::{Brief, Subject};
 use super::trial::{Stage, Statement, TrialError, namespace};
 use crate::exit::Failure;
+use crate::process::{crash_of, signal_of};
 use crate::selftest;
 
 /// What is run, and how.
@@ -205,7 +208,7 @@ impl Run {
             result.reason = Some(format!("the client does not declare '{need}'"));
             return Ok(result);
         }
-        if self.implementation.is_some() && !matches!(case.trial, Trial::Cell(_)) {
+        if self.implementation.is_some() && !case.is_of_implementations() {
             result.verdict = Verdict::NotApplicable;
             result.reason = Some("it judges a client, not an implementation".to_owned());
             return Ok(result);
@@ -218,6 +221,7 @@ impl Run {
         let tried = match &case.trial {
             Trial::Client(trial) => self.client(case, trial, number, interrupted, &mut result),
             Trial::Cell(cell) => self.cell(cell, number, &mut result),
+            Trial::ServerCell(cell) => self.server_cell(cell, number, &mut result),
             Trial::RoundTrip(mode) => self.round_trip(mode, &mut result),
         };
         match tried {
@@ -389,6 +393,30 @@ impl Run {
         number: usize,
         result: &mut CaseResult,
     ) -> Result<(), TrialError> {
+        let unserved = self.implementation.as_ref().and_then(Implementation::unserved);
+        let hidden = unserved.filter(|_| needs_server(cell));
+        self.probe((&cell.call, cell.result), hidden, number, result)
+    }
+
+    fn server_cell(
+        &self,
+        cell: &super::case::ServerCell,
+        number: usize,
+        result: &mut CaseResult,
+    ) -> Result<(), TrialError> {
+        let is_foreign = self.implementation.as_ref().is_some_and(|it| it.is_foreign);
+        let hidden = is_foreign.then(|| NO_SERVER.to_owned());
+        self.probe((&cell.call, cell.result), hidden, number, result)
+    }
+
+    /// Makes one call in a process of its own; `hidden` is why that says nothing.
+    fn probe(
+        &self,
+        (call, wanted): (&dyn std::fmt::Debug, HResult),
+        hidden: Option<String>,
+        number: usize,
+        result: &mut CaseResult,
+    ) -> Result<(), TrialError> {
         let not_applicable = |result: &mut CaseResult, why: &str| {
             result.verdict = Verdict::NotApplicable;
             result.reason = Some(why.to_owned());
@@ -397,35 +425,36 @@ impl Run {
         if matches!(self.subject, Subject::Command(_)) {
             return not_applicable(result, "it judges an implementation of the interface");
         }
-        let alone = self.implementation.as_ref().is_some_and(|it| it.is_foreign);
-        if alone && needs_server(cell) {
-            return not_applicable(result, NEEDS_SERVER);
+        let server = self.implementation.as_ref().map_or(Server::Ours, Implementation::server);
+        if let Some(why) = hidden {
+            return not_applicable(result, &why);
         }
         let tested = self.implementation.as_ref().map_or(&self.drop_in, |it| &it.path);
         let folder = tempfile::tempdir()?;
         let seen = probe::run(
             &self.vdisim,
             tested,
-            (&result.id, alone),
+            (&result.id, server),
             &namespace(number),
             folder.path(),
             self.stall,
         )?;
+        let expected = format!("{call:?} returns {}", named(wanted));
         match seen {
-            probe::Seen::Status(status) if status == cell.result => {}
-            probe::Seen::Status(status) => fail(
-                result,
-                Verdict::Fail,
-                format!("{:?} returns {}", cell.call, named(cell.result)),
-                format!("it returned {}", named(status)),
-            ),
-            probe::Seen::Crash(signal) => {
-                result.signal = Some(signal);
-                let expected = format!("{:?} returns {}", cell.call, named(cell.result));
-                fail(result, Verdict::Crash, expected, format!("signal {signal}"));
+            probe::Seen::Status(status) if status == wanted => {}
+            probe::Seen::Status(status) => {
+                fail(result, Verdict::Fail, expected, format!("it returned {}", named(status)));
+            }
+            // Both halves are ours.
+            probe::Seen::Unreached(why) if self.implementation.is_none() => {
+                return Err(TrialError::Bug(format!("{}: {why}", result.id)));
+            }
+            probe::Seen::Unreached(why) => fail(result, Verdict::Fail, expected, why),
+            probe::Seen::Crash(status) => {
+                result.signal = signal_of(status);
+                fail(result, Verdict::Crash, expected, crash_of(status).unwrap_or_default());
             }
             probe::Seen::Hang => {
-                let expected = format!("{:?} returns {}", cell.call, named(cell.result));
                 fail(result, Verdict::Hang, expected, "it never returned".to_owned());
             }
         }
@@ -456,7 +485,7 @@ impl Run {
     }
 }
 
-fn named(status: vdi_protocol::HResult) -> String {
+fn named(status: HResult) -> String {
     status.name().map_or_else(|| status.to_string(), str::to_owned)
 }
 

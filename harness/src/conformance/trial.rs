@@ -11,11 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vdi_device::{Environment, Namespace};
+use fake_sqlserver::transfer::{DropInFault, FaultPlan};
+use vdi_device::{CREATE_FAULT, Environment, Namespace, Rendezvous};
+use vdi_protocol::HResult;
 use vdi_region::{list_objects, remove_leftover};
 
 use super::front::{self, Desk, Front};
-use super::observation::{Act, Ended, read_record, read_trace};
+use super::observation::{Act, Call, Ended, read_record, read_trace};
 use super::patterns::Patterns;
 use super::record::{Entry, What, now};
 use super::resident::Resident;
@@ -143,9 +145,11 @@ impl Stage<'_> {
             };
             desk.address = Some(self.await_server(&mut server, &data, &path("server.err"))?);
         }
-        let _left = match self.resident {
-            Some(resident) => Some(resident.prepare(&trace, statement.unit)?),
-            None => None,
+        let create_fault = self.create_fault()?;
+        let _left = match (self.resident, create_fault) {
+            (Some(resident), fault) => Some(resident.prepare(&trace, statement.unit, fault)?),
+            (None, Some(fault)) => Some(refuse_create(namespace, fault)?),
+            (None, None) => None,
         };
         let calls_file = path("syscalls");
         let mut client = self.client(statement, &brief, namespace, &trace, &calls_file)?;
@@ -175,8 +179,11 @@ impl Stage<'_> {
         let end = now();
         // An agent lives on in the namespace: the next statement is for it.
         let strays = self.resident.map_or_else(|| end_strays(namespace), |_| Default::default());
-        let entries = read_record(&record)?;
+        let mut entries = read_record(&record)?;
         let (calls, events) = read_trace(&trace)?;
+        let refusal = create_fault.and_then(|fault| refusal(fault, &calls));
+        let is_refused_create = refusal.is_some();
+        entries.extend(refusal);
         let failed = entries.iter().find_map(|entry| match &entry.what {
             What::Failed { why } => Some(why.clone()),
             _ => None,
@@ -197,6 +204,7 @@ impl Stage<'_> {
         });
         Ok(Act {
             script: statement.script.clone(),
+            is_refused_create,
             devices: named.unwrap_or(brief.devices),
             is_sql: self.front.is_sql(),
             told: self.patterns.told(&output),
@@ -210,6 +218,15 @@ impl Stage<'_> {
             synced: statement.syscalls.then(|| has_synced(&calls_file)).flatten(),
             said: format!("{}{}", tail(&path("client.out")), tail(&path("client.err"))),
         })
+    }
+
+    /// What the run's plan makes of the client's Create.
+    fn create_fault(&self) -> Result<Option<DropInFault>, TrialError> {
+        let Some((name, yaml)) = self.fault else { return Ok(None) };
+        // The command line has been told what is wrong with it.
+        let plan =
+            FaultPlan::parse(name, yaml).map_err(|error| TrialError::Bug(error.to_string()))?;
+        Ok(plan.in_create())
     }
 
     fn client(
@@ -340,6 +357,26 @@ impl Stage<'_> {
             thread::sleep(LOOK);
         }
     }
+}
+
+/// Orders the fault where the drop-in looks for it, for as long as this is kept.
+fn refuse_create(namespace: &str, fault: DropInFault) -> Result<Rendezvous, TrialError> {
+    let bug = |error: vdi_device::Error| TrialError::Bug(error.to_string());
+    let mut environment = Environment::from_process().map_err(bug)?;
+    environment.namespace = Namespace::new(namespace).map_err(bug)?;
+    Rendezvous::leave(&environment, &[(CREATE_FAULT, fault.sabotage().name())]).map_err(bug)
+}
+
+/// What the record says of a Create that the plan had fail, if the client called it.
+fn refusal(fault: DropInFault, calls: &[Call]) -> Option<Entry> {
+    let status = match fault {
+        DropInFault::Memory => HResult::VD_E_MEMORY,
+        _ => HResult::VD_E_SECURITY,
+    };
+    let refused = |call: &&Call| call.name == "Create" && call.status == status;
+    let Call { time, pid, .. } = *calls.iter().find(refused)?;
+    let text = format!("drop-in {fault} in Create");
+    Some(Entry { time, pid, what: What::Fault { text, cuts: true, is_violent: true } })
 }
 
 /// Ends the namespace's processes and removes its objects when it is dropped.

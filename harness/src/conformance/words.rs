@@ -19,6 +19,12 @@ impl Case {
                     variant => format!(" ({})", variant.replace('-', " ")),
                 }
             )],
+            Trial::ServerCell(cell) => {
+                vec![format!(
+                    "a set is taken to the state {}; the server half calls {:?}",
+                    cell.state, cell.call
+                )]
+            }
             Trial::RoundTrip(mode) => {
                 vec![format!("backup and restore of {} bytes: {}", mode.size, mode.about)]
             }
@@ -30,6 +36,9 @@ impl Case {
         match &self.trial {
             Trial::Client(trial) => trial.checks.iter().map(|check| judgement(*check)).collect(),
             Trial::Cell(cell) => {
+                vec![format!("it returns {}", cell.result.name().unwrap_or("another status"))]
+            }
+            Trial::ServerCell(cell) => {
                 vec![format!("it returns {}", cell.result.name().unwrap_or("another status"))]
             }
             Trial::RoundTrip(_) => vec!["every byte comes back and nothing is left".to_owned()],

@@ -9,4 +9,4 @@ mod platform;
 mod platform;
 
 pub use group::ProcessGroup;
-pub(crate) use platform::signal_of;
+pub(crate) use platform::{crash_of, signal_of};

@@ -38,3 +38,8 @@ impl Group {
 pub(crate) fn signal_of(status: ExitStatus) -> Option<i32> {
     status.signal()
 }
+
+/// How a process died, if it did not end by itself.
+pub(crate) fn crash_of(status: ExitStatus) -> Option<String> {
+    signal_of(status).map(|signal| format!("signal {signal}"))
+}

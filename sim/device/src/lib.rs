@@ -44,7 +44,7 @@ pub use fence::Fence;
 pub use leftovers::{Cleaned, Leftover, SetInfo, clean, leftovers, live_sets};
 pub use naming::{Namespace, encode_name};
 pub use rendezvous::{Rendezvous, settings_left};
-pub use sabotage::Sabotage;
+pub use sabotage::{CREATE_FAULT, Sabotage};
 pub use server::{Buffer, Completed, CompletionRoutine, Driver, Request, ServerDevice, ServerSet};
 
 /// Commands of one device that can be open at once.

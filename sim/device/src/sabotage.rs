@@ -1,8 +1,12 @@
-//! Failures of the client half that a server orders, to see what its client makes of them.
+//! Failures of the client half that a server orders, to see what its client makes of them: in the control
+//! segment for the buffers, in the [`Rendezvous`](crate::Rendezvous) for a Create, which no server has seen yet.
 
 use vdi_region::RegionError;
 
-/// What goes wrong when the client half opens a buffer segment.
+/// The setting that has every Create fail, with the [name](Sabotage::name) of the failure.
+pub const CREATE_FAULT: &str = "VDISIM_CREATE_FAULT";
+
+/// What goes wrong when the client half opens a buffer segment, or creates the set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Sabotage {
@@ -22,6 +26,21 @@ const EACCES: i32 = 13;
 const ENOMEM: i32 = 12;
 
 impl Sabotage {
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sabotage::MissingObject => "missing-object",
+            Sabotage::Permission => "permission",
+            Sabotage::OtherVersion => "version-mismatch",
+            Sabotage::Memory => "memory",
+        }
+    }
+
+    /// The failure with this name.
+    pub fn named(name: &str) -> Option<Sabotage> {
+        (1..=4).filter_map(Sabotage::from_word).find(|sabotage| sabotage.name() == name)
+    }
+
     pub(crate) fn from_word(word: u32) -> Option<Sabotage> {
         match word {
             1 => Some(Sabotage::MissingObject),
@@ -32,15 +51,15 @@ impl Sabotage {
         }
     }
 
-    /// What opening `object`, which has `len` bytes, comes to.
-    pub(crate) fn error(self, object: String, len: u64) -> RegionError {
+    /// What `action` on `object`, which has `len` bytes, comes to.
+    pub(crate) fn error(self, action: &'static str, object: String, len: u64) -> RegionError {
         match self {
             Sabotage::MissingObject => RegionError::NotFound { object },
             Sabotage::Permission => RegionError::Denied {
-                action: "open",
+                action,
                 object,
                 owner: None,
-                remedy: "a fault plan of the server ordered this".to_owned(),
+                remedy: "a fault plan ordered this".to_owned(),
                 errno: EACCES,
             },
             Sabotage::OtherVersion => RegionError::OtherLayout {
@@ -52,7 +71,7 @@ impl Sabotage {
                 object,
                 wanted: len,
                 free: Some(0),
-                limit: "the server's fault plan".to_owned(),
+                limit: "the fault plan".to_owned(),
                 errno: ENOMEM,
             },
         }

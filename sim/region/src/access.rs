@@ -50,11 +50,12 @@ impl Region {
 /// Has `witness` told of every access that the processor refuses in this process, on the thread that
 /// tried it; what would have happened without the witness happens afterwards. The first call counts.
 ///
-/// It changes the process' signal handling (SIGSEGV and SIGBUS), so that it is for programs under
-/// test. On platforms without such signals nothing is witnessed.
+/// It changes the process' handling of signals (SIGSEGV and SIGBUS) or exceptions (a vectored
+/// handler, for which the module that this code is in stays loaded), so that it is for programs under
+/// test. On other platforms nothing is witnessed.
 ///
 /// # Safety
-/// `witness` runs in a signal handler, at any instruction of any thread: it must do nothing that is
+/// `witness` runs in that handler, at any instruction of any thread: it must do nothing that is
 /// not async-signal-safe, which excludes allocating, blocking locks, and panics.
 pub unsafe fn install_access_witness(witness: fn(&AccessFault)) {
     native::access::install(witness);

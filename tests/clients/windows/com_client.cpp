@@ -10,10 +10,13 @@
 //            waits in GetCommand
 // processes  a process for each device, joined by OpenInSecondaryEx, that ends as soon as its device
 //            does; each also maps a buffer by its handle
+//
+// CLIENT_BREAKS in the environment names one mistake; each is a line with `breaks(...)` below.
 
 #define _WIN32_DCOM
 #include <objbase.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <windows.h>
 
@@ -22,6 +25,12 @@
 #include "vdiguid.h"
 
 enum { MOST_DEVICES = 32, NAME = 256 };
+
+static bool breaks(const char *mistake)
+{
+    const char *given = getenv("CLIENT_BREAKS");
+    return given && strcmp(given, mistake) == 0;
+}
 
 static bool failed(const char *call, HRESULT status)
 {
@@ -52,6 +61,8 @@ static DWORD execute(const VDC_Command &command, FILE *file, DWORD &bytes)
         return bytes == command.size ? ERROR_SUCCESS : ERROR_HANDLE_EOF;
     case VDC_Write:
         bytes = (DWORD)fwrite(command.buffer, 1, command.size, file);
+        if (breaks("touches-behind"))
+            command.buffer[command.size] = 1;
         return bytes == command.size ? ERROR_SUCCESS : ERROR_DISK_FULL;
     case VDC_Flush:
         fflush(file);
@@ -107,9 +118,12 @@ static bool serve(IClientVirtualDevice *device, FILE *file, bool by_apc)
             continue;
         }
         DWORD bytes;
+        volatile BYTE *buffer = command->buffer;
         DWORD code = execute(*command, file, bytes);
         if (FAILED(status = device->CompleteCommand(command, code, bytes, 0)))
             return failed("CompleteCommand", status);
+        if (buffer && breaks("reads-late"))
+            printf("%d\n", buffer[0]);
     }
     if (FAILED(outcome))
         return failed("CompleteCommand in a procedure call", outcome);
@@ -248,10 +262,17 @@ static bool run(const char *mode, const char *operation, const WCHAR *set_name, 
     return good;
 }
 
+// Ends the process with the exception's code, before anybody starts a debugger.
+static LONG WINAPI end(EXCEPTION_POINTERS *)
+{
+    return EXCEPTION_EXECUTE_HANDLER;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 5)
         return 2;
+    SetUnhandledExceptionFilter(end);
     CoInitializeEx(NULL, COINIT_MULTITHREADED);
     WCHAR set_name[NAME];
     MultiByteToWideChar(CP_UTF8, 0, argv[3], -1, set_name, NAME);

@@ -60,6 +60,17 @@ fn an_agents_mistake_is_seen(#[case] mistake: &str, #[case] id: &str, #[case] wa
     assert_eq!(verdicts(&results(&ended))[id], wanted);
 }
 
+// Catches: an order for Create that does not reach a process that was started before there was a case.
+#[test]
+fn an_agent_is_refused_its_set() {
+    let scene = Scene::new();
+    let line = "client/SignalAbort/exit-code --fault create-refused --json --strict";
+    let ended = scene.run(suite(&scene, "", line));
+    ended.expect(0);
+    assert!(ended.out.contains("drop-in memory in Create"), "{}", ended.out);
+    scene.run(suite(&scene, "always-succeeds", line)).expect(1);
+}
+
 // Catches: an agent that outlives the run, its own end that is not asked for, an agent that cannot be
 // started and is waited for.
 #[test]

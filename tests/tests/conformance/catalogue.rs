@@ -79,8 +79,8 @@ fn table() -> String {
     let mut text = String::from(
         "# The rules that clients are judged by\n\n\
          Made from the catalogue; `vdisim list` prints it, `vdisim explain ID` tells how a rule is \
-         tried.\n`client/…` judges a client, `interface/…` an implementation of the interface, \
-         `self-test/…` vdisim itself.\n",
+         tried.\n`client/…` judges a client, `interface/…` an implementation of the interface and \
+         `server/…` its server half,\n`self-test/…` vdisim itself.\n",
     );
     for (area, cases) in areas {
         let _ = write!(

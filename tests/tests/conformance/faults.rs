@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use vdisim::server::transfer::{PRESETS, Preset};
@@ -66,6 +68,84 @@ fn results_of_deaf(scene: &Scene, preset: &str) -> serde_json::Value {
     results(&ended)
 }
 
+// Catches: another account that nobody notices, one that strikes a client whose objects are open to its
+// group, and a client that is failed for what the account brought about.
+#[test]
+fn another_account_meets_what_the_client_lets_it() {
+    let scene = Scene::new();
+    let (server, client) = backup(&scene, "runs-as-other", "");
+    server.expect(0);
+    client.expect(0);
+    let (server, client) = backup(&scene, "runs-as-other", "private-objects");
+    client.expect(1).says("SyncWithGlobalTable: Open(hBufferMemory): error 2").says("OpenDevice");
+    server.expect(3).says("Operating system error 995(").says("could not map a buffer segment");
+
+    let verdict = |mistake: &str| {
+        let line = "client/Write/stored --fault runs-as-other --json";
+        let ended = scene.run(suite(&scene, mistake, line));
+        let verdicts = verdicts(&results(&ended));
+        let met = ended.out.contains("another account meets");
+        (verdicts["client/Write/stored"].clone(), met)
+    };
+    assert_eq!(verdict("corrupts-size=65536"), ("FAIL".to_owned(), false), "it went on");
+    assert_eq!(verdict("private-objects"), ("PASS".to_owned(), true), "it could do no more");
+}
+
+/// Waits until whoever runs in the scene's namespace has left settings for its clients.
+fn await_settings(scene: &Scene) {
+    let object = format!("/dev/shm/vdisim.{}.rendezvous", scene.namespace());
+    let begin = Instant::now();
+    while !Path::new(&object).exists() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{object} was never left");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+// Catches: a Create that succeeds all the same, that fails otherwise than on such a machine, or that goes
+// on failing when the statement is over.
+#[rstest]
+#[case("create-refused", "Create: 0x8077000A", "bytes of shared memory are wanted")]
+#[case("create-forbidden", "Create: 0x80770005", "no permission to create the shared object")]
+fn create_fails_before_there_is_a_server(
+    #[case] preset: &str,
+    #[case] status: &str,
+    #[case] why: &str,
+) {
+    let scene = Scene::new();
+    let line = format!("backup --set s --size 900000 --wait 3 --fault {preset}");
+    let server = scene.start(scene.vdisim(&line));
+    await_settings(&scene);
+    let create = || {
+        let mut client = scene.vdisim("run --");
+        client.arg(good_client()).args(["backup", "pipe", "s"]).arg(scene.path("stored"));
+        client
+    };
+    scene.run(create()).expect(1).says(status).says(why);
+    server.wait().expect(1).says("The fault plan said so: drop-in").says("Msg 3013");
+    let server = scene.start(scene.vdisim("backup --set s --size 900000"));
+    scene.run(create()).expect(0);
+    server.wait().expect(0);
+}
+
+// Catches: a client without a set that is judged by what it could not do, that may claim success, or
+// that may try for ever; a client excused though it never called Create; an order that does not reach
+// an agent.
+#[rstest]
+#[case::heeds("", "PASS")]
+#[case::claims("claims-a-set", "FAIL")]
+#[case::insists("insists", "HANG")]
+#[case::leaves("fails-to-start", "FAIL")]
+fn a_client_that_is_refused_its_set_has_to_say_so(#[case] mistake: &str, #[case] wanted: &str) {
+    let scene = Scene::new();
+    let id = "client/SignalAbort/exit-code";
+    let line = format!("{id} client/Close/called --fault create-refused --stall 2 --json");
+    let ended = scene.run(suite(&scene, mistake, &line));
+    let verdicts = verdicts(&results(&ended));
+    assert_eq!(verdicts[id], wanted, "{}", ended.out);
+    let closes = if mistake == "claims-a-set" { "PASS" } else { wanted };
+    assert_eq!(verdicts["client/Close/called"], closes, "{}", ended.out);
+}
+
 // Catches: buffers beyond all memory that are a crash or an abort without a reason.
 #[test]
 fn memory_that_is_not_there_is_named() {
@@ -122,13 +202,19 @@ const PAINS: &[(&str, &[&str])] = &[
         "0x80770003 from GetConfiguration",
         &["late-attach", "never-attach", "abort-while-configuring"],
     ),
-    ("objects that the other side cannot open", &["missing-object", "permission"]),
+    (
+        "objects that the other side cannot open",
+        &["missing-object", "permission", "runs-as-other", "create-forbidden"],
+    ),
     (
         "data lost between Write, Flush and Complete",
         &["flush-mid-stream", "kill-before-flush", "kill-before-complete", "abort-before-flush"],
     ),
     ("hung backups", &["stall-mid-stream", "stall-at-flush", "slow-server"]),
-    ("too little memory", &["exhaust-memory", "memory-refused", "disk-full", "random-disk-full"]),
+    (
+        "too little memory",
+        &["exhaust-memory", "memory-refused", "create-refused", "disk-full", "random-disk-full"],
+    ),
     ("milliseconds or seconds", &["slow-server", "late-attach"]),
     ("the wrong library", &["version-mismatch"]),
     ("a server that ends early", &["close-mid-stream", "kill-mid-stream"]),
@@ -137,7 +223,14 @@ const PAINS: &[(&str, &[&str])] = &[
 fn table() -> String {
     let mut text = String::from(
         "# Faults with names\n\nFor `--fault` of `vdisim backup`, `restore` and `test`; `vdisim list \
-         --faults` prints them, `vdisim explain NAME` one of them.\n",
+         --faults` prints them, `vdisim explain NAME` one of them.\n\nA plan of your own is a file of such \
+         lines, each a place (`at`) and what happens there (`do`). Two of them strike before the server does \
+         anything wrong:\n\n- `{stage: creating}` is the client's own Create, which no server has a part in; \
+         `{drop-in: memory}` or `{drop-in: permission}` has it fail while the statement runs. Start the \
+         client behind `vdisim backup`; `vdisim test` sees to that.\n- `{runs-as: other}` at the stage \
+         `attached` or `configuring` has the server run under another account of the group that the \
+         client's objects belong to. A client whose umask keeps the group out fails, another one notices \
+         nothing.\n",
     );
     for (pain, names) in PAINS {
         let _ =

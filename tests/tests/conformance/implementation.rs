@@ -1,12 +1,13 @@
 //! Implementations of the interface in place of clients: ours, a foreign one, one that is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use rstest::rstest;
 use serde_json::Value;
+use vdisim::conformance::catalogue;
 use vdisim_tests::{Scene, artefacts};
 
 use crate::subject::{results, verdicts};
@@ -53,7 +54,9 @@ fn counts(results: &Value) -> BTreeMap<String, usize> {
 fn every_cell_of_ours_is_judged() {
     let results = judged(&artefacts::drop_in(), "", "", 0);
     assert_eq!(counts(&results).keys().collect::<Vec<_>>(), ["PASS"]);
-    assert!(results["cases"].as_array().unwrap().len() > 70);
+    let ids = verdicts(&results).into_keys();
+    let (server, client): (Vec<_>, Vec<_>) = ids.partition(|id| id.starts_with("server/"));
+    assert!(client.len() > 70 && server.len() > 80, "{} and {}", client.len(), server.len());
 }
 
 // Catches: a foreign library that is failed for what it cannot do with our server, or passed for it,
@@ -91,6 +94,51 @@ fn a_mutant_is_named_by_its_cell(#[case] breaks: &str, #[case] id: &str, #[case]
         }
     }
     assert!(failed > 0);
+}
+
+/// What the server half's cells say of one with a mistake, by verdict: ids.
+fn broken_server(mistake: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let scene = Scene::new();
+    let mut command = scene.vdisim("test server/* --json --implementation");
+    command.arg(artefacts::drop_in()).env("VDISIM_SERVER_BREAKS", mistake);
+    let mut ids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (id, verdict) in verdicts(&results(scene.run(command).expect(1))) {
+        ids.entry(verdict).or_default().insert(id);
+    }
+    ids
+}
+
+// Catches: a cell that no answer of the server half fails, and a wrong answer that passes.
+#[test]
+fn every_cell_of_the_server_half_can_fail() {
+    let forgiving = broken_server("forgives-all");
+    let refusing = broken_server("refuses-all");
+    let mut seen = BTreeSet::new();
+    for case in catalogue::all().iter().filter(|case| case.id.starts_with("server/")) {
+        let wants = case.judgements().remove(0);
+        let fails =
+            |mistake: &BTreeMap<String, BTreeSet<String>>| mistake["FAIL"].contains(&case.id);
+        assert_eq!(fails(&forgiving), wants != "it returns NOERROR", "{}", case.id);
+        assert_eq!(fails(&refusing), wants != "it returns VD_E_PROTOCOL", "{}", case.id);
+        seen.insert(wants);
+    }
+    assert!(seen.len() >= 9, "{seen:?}");
+}
+
+// Catches: cells whose call meets another state than the one in their names, and an abort that is
+// believed because nothing was returned.
+#[test]
+fn a_server_half_that_never_aborts_is_named_by_its_cells() {
+    let verdicts = broken_server("never-aborts");
+    let failed = &verdicts["FAIL"];
+    for call in ["GetConfiguration", "AllocateBuffer", "SendCommand", "CloseDevice", "SignalAbort"]
+    {
+        assert!(failed.contains(&format!("server/{call}/abort")), "{call}: {failed:?}");
+    }
+    for id in failed {
+        let is_of_aborts = id.ends_with("/abort") || id.starts_with("server/SignalAbort/");
+        assert!(is_of_aborts, "{id}");
+    }
 }
 
 // Catches: a file that is no library, and one without the symbols, that end as bugs or as failures.

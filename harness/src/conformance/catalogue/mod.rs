@@ -9,6 +9,7 @@ mod modes;
 mod reads;
 mod round_trips;
 mod scripts;
+mod server;
 mod setup;
 mod sql;
 mod version;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Case> {
         devices::cases(),
         modes::cases(),
         interface::cases(),
+        server::cases(),
         round_trips::cases(),
     ]
     .into_iter()

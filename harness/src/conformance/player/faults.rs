@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fake_sqlserver::transfer::{Action, Stage, kill_this_process};
+use fake_sqlserver::transfer::{Account, Action, Stage, kill_this_process};
 use vdi_protocol::{CommandCode, CompletionCode};
 
 use super::{Played, Player};
@@ -42,12 +42,10 @@ impl Player<'_> {
     }
 
     fn note_fault(&self, action: &Action, place: &str) {
-        use Action::{Abort, Close, CompleteAs, DropIn, ExhaustMemory, Kill, Stall};
-        let cuts = matches!(
-            action,
-            Abort | Close | CompleteAs(_) | DropIn(_) | ExhaustMemory | Kill | Stall
-        );
-        let is_violent = matches!(action, Abort | DropIn(_) | ExhaustMemory | Kill);
+        use Action::{Abort, Close, CompleteAs, DropIn, ExhaustMemory, Kill, RunsAs, Stall};
+        let locks_out = matches!(action, RunsAs(_)) && self.keeps_others_out();
+        let is_violent = locks_out || matches!(action, Abort | DropIn(_) | ExhaustMemory | Kill);
+        let cuts = is_violent || matches!(action, Close | CompleteAs(_) | Stall);
         self.note(What::Fault { text: format!("{action} {place}"), cuts, is_violent });
     }
 
@@ -68,6 +66,10 @@ impl Player<'_> {
             Action::Delay(time) => self.rest(Some(*time)),
             Action::DropIn(fault) => {
                 self.set()?.sabotage_client(fault.sabotage());
+                Ok(())
+            }
+            Action::RunsAs(Account::Other) => {
+                self.is_stranger = true;
                 Ok(())
             }
             Action::ExhaustMemory => {

@@ -4,6 +4,9 @@ use super::*;
 
 impl Player<'_> {
     pub(super) fn attach(&mut self) -> Played {
+        if let Some(fault) = self.faults.in_create() {
+            return Err(self.stop(format!("every Create was to fail: drop-in {fault}")));
+        }
         let name = self.order.devices[0].as_bytes();
         let wait = Duration::from_millis(self.order.wait);
         self.stage(Stage::Started)?;
@@ -30,6 +33,11 @@ impl Player<'_> {
             )));
         }
         self.stage(Stage::Attached)
+    }
+
+    /// Whether the client's objects are closed to another account of its group.
+    pub(super) fn keeps_others_out(&self) -> bool {
+        self.objects.iter().any(|object| !object.is_open_to_group())
     }
 
     pub(super) fn buffer_count(&self) -> u32 {

@@ -251,7 +251,7 @@ impl Session {
         let name = naming::segment_name(control.name(), index, self.segment.identity().generation)?;
         let sabotage = self.segment.control().sabotage.load(Ordering::Acquire);
         if let Some(sabotage) = Sabotage::from_word(sabotage) {
-            return Err(sabotage.error(name.to_string(), len).into());
+            return Err(sabotage.error("open", name.to_string(), len).into());
         }
         let region = Region::open(control.backend(), &name)?;
         if (region.len() as u64) < len {

@@ -21,11 +21,13 @@ use crate::{
     environment::Environment,
     error::{Error, Reason, Timeout},
     handle::Handle,
+    layout::Offsets,
     leftovers,
     lock::lock,
     names::DeviceNames,
     naming,
     phase::Phase,
+    sabotage::Sabotage,
     segment::ControlSegment,
     waiting::Waited,
 };
@@ -43,6 +45,8 @@ pub struct ClientSet {
     /// The process that opened the set; another one is its fork.
     token: AtomicU32,
     last_abort: Mutex<Option<AbortCause>>,
+    /// A [`Sabotage`] that Create has to suffer, 0 for none.
+    sabotage: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -79,12 +83,18 @@ impl ClientSet {
             open: Mutex::default(),
             token: AtomicU32::new(process_token()),
             last_abort: Mutex::default(),
+            sabotage: AtomicU32::new(0),
         }
     }
 
     /// Who is told of events, from the next Create or OpenInSecondary on.
     pub fn set_observer(&self, observer: Arc<dyn Observer>) {
         *self.observer.write().unwrap_or_else(PoisonError::into_inner) = Some(observer);
+    }
+
+    /// Has Create fail from now on, or work again, for a client under test.
+    pub fn sabotage_create(&self, sabotage: Option<Sabotage>) {
+        self.sabotage.store(sabotage.map_or(0, |it| it as u32), Ordering::Relaxed);
     }
 
     /// Where this object looks for sets.
@@ -116,6 +126,11 @@ impl ClientSet {
         check_instance(instance)?;
         naming::check_set_name(name)?;
         validate_client_config(config)?;
+        if let Some(sabotage) = Sabotage::from_word(self.sabotage.load(Ordering::Relaxed)) {
+            let object = naming::control_name(&self.environment.namespace, name)?;
+            let len = Offsets::total(config.device_count as usize, name.len());
+            return Err(sabotage.error("create", object.to_string(), len as u64).into());
+        }
         let segment = match ControlSegment::create(&self.environment, name, config) {
             Err(e) if matches!(e.reason(), Reason::Region(RegionError::Exists { .. })) => {
                 leftovers::make_way(&self.environment, name)?;

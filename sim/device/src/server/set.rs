@@ -7,7 +7,7 @@ use std::{
 };
 
 use vdi_protocol::{HResult, ServerConfig, VdConfig};
-use vdi_region::{Lease, LeaseRole, ObjectName, ProcessIdentity, wait_for_object};
+use vdi_region::{Lease, LeaseRole, ObjectName, Owner, ProcessIdentity, wait_for_object};
 
 use crate::{
     abort::{AbortCause, AbortKind},
@@ -168,6 +168,11 @@ impl ServerSet {
     /// Has the client half fail to open the buffer segments from now on, for a client under test.
     pub fn sabotage_client(&self, sabotage: Sabotage) {
         self.inner.segment.control().sabotage.store(sabotage as u32, Ordering::Release);
+    }
+
+    /// Whose the set's control object is, and who may open it.
+    pub fn owner(&self) -> Owner {
+        self.inner.segment.region().owner()
     }
 
     /// What a client was caught at, behind a [`Fence`] of pages.

@@ -1,17 +1,25 @@
 //! What only Windows promises.
 
+use std::process::Command;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use vdi_region::{Backend, ObjectName, ProcessIdentity, Region, RegionError, Wait, list_objects};
-use windows_sys::Win32::Foundation::{CloseHandle, HANDLE, LocalFree};
+use rstest::rstest;
+use vdi_region::{
+    AccessFault, Backend, ObjectName, ProcessIdentity, Region, RegionError, Wait,
+    install_access_witness, list_objects,
+};
+use windows_sys::Win32::Foundation::{CloseHandle, EXCEPTION_ACCESS_VIOLATION, HANDLE, LocalFree};
 use windows_sys::Win32::Security::Authorization::{
     ConvertSecurityDescriptorToStringSecurityDescriptorW, GetSecurityInfo, SDDL_REVISION_1,
     SE_KERNEL_OBJECT,
 };
 use windows_sys::Win32::Security::{DACL_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR};
 use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
+use windows_sys::Win32::System::Diagnostics::Debug::{
+    EXCEPTION_EXECUTE_HANDLER, EXCEPTION_POINTERS, SetUnhandledExceptionFilter,
+};
 use windows_sys::Win32::System::Memory::OpenFileMappingW;
 use windows_sys::Win32::System::Threading::{
     GetCurrentThreadId, OpenThread, QueueUserAPC, THREAD_SET_CONTEXT,
@@ -180,4 +188,62 @@ fn access_list(name: &ObjectName) -> String {
         CloseHandle(handle);
         String::from_utf16(&units).unwrap()
     }
+}
+
+/// Names the access that [`stray`] makes.
+const STRAY: &str = "VDI_REGION_TEST_STRAY";
+
+/// Where the region of [`stray`] lies.
+static BASE: AtomicUsize = AtomicUsize::new(0);
+
+fn say_fault(fault: &AccessFault) {
+    let at = fault.address.wrapping_sub(BASE.load(Ordering::SeqCst));
+    println!("witness: {at} {:?} {}", fault.is_write, fault.instruction != 0);
+}
+
+/// Ends the process with the exception's code, before anybody starts a debugger.
+unsafe extern "system" fn end(_: *const EXCEPTION_POINTERS) -> i32 {
+    EXCEPTION_EXECUTE_HANDLER
+}
+
+/// The other process of the next test.
+#[test]
+#[ignore = "the other process of another test, not a test"]
+fn stray() {
+    let Ok(access) = std::env::var(STRAY) else { return };
+    let names = Names::new(BACKEND);
+    let region = names.create("a");
+    let bytes = region.slice(4096, 4096).unwrap();
+    BASE.store(region.base().addr(), Ordering::SeqCst);
+    // SAFETY: the thread that is interrupted copies bytes and holds nothing that printing wants; the
+    // filter has the signature asked for.
+    unsafe {
+        install_access_witness(say_fault);
+        SetUnhandledExceptionFilter(Some(end));
+    }
+    region.set_access(4096, 4096, access == "nothing").unwrap();
+    match access.as_str() {
+        "write" => bytes.copy_from(0, &[1]).unwrap(),
+        _ => bytes.copy_to(0, &mut [0]).unwrap(),
+    }
+}
+
+/// Catches: pages that stay accessible, or do not become so again; a witness that nobody calls, a
+/// read that is taken for a write, a handler after which the access is tried for ever or the process goes on.
+#[rstest]
+#[case("read", Some("witness: 4096 Some(false) true"))]
+#[case("write", Some("witness: 4096 Some(true) true"))]
+#[case("nothing", None)]
+fn who_touches_what_was_taken_away_is_seen(#[case] access: &str, #[case] seen: Option<&str>) {
+    let _watchdog = Watchdog::start();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "windows::stray", "--ignored", "--nocapture", "--test-threads=1"])
+        .env(STRAY, access)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    let witnessed = said.lines().find_map(|line| line.find("witness: ").map(|at| &line[at..]));
+    assert_eq!(witnessed, seen, "{said}");
+    let code = if seen.is_some() { EXCEPTION_ACCESS_VIOLATION } else { 0 };
+    assert_eq!(child.status.code(), Some(code), "{said}");
 }

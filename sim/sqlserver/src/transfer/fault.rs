@@ -9,6 +9,10 @@
 //!   do: {delay: 2s}
 //! - at: {stage: attached}
 //!   do: {drop-in: missing-object}
+//! - at: {stage: attached}
+//!   do: {runs-as: other}
+//! - at: {stage: creating}
+//!   do: {drop-in: memory}
 //! ```
 
 use std::fmt;
@@ -102,6 +106,8 @@ fn scramble(number: u64) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
+    /// The client calls Create, which no server has a part in.
+    Creating,
     /// Nothing yet: before the server looks for the set.
     Started,
     /// The set was found.
@@ -142,11 +148,32 @@ pub enum Action {
     Flush,
     /// The server asks for more buffers than there is memory for.
     ExhaustMemory,
-    /// The drop-in fails in this way when it maps the buffers, in GetConfiguration.
+    /// The drop-in fails in this way when it maps the buffers, in GetConfiguration; at the stage
+    /// `creating`, in every Create while the statement runs.
     DropIn(DropInFault),
+    /// The server goes on under this account.
+    RunsAs(Account),
     /// The server goes on after a while, written like `2s`, `500ms` or `1m 30s`.
     #[serde(deserialize_with = "duration")]
     Delay(Duration),
+}
+
+/// An account that SQL Server runs under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Account {
+    /// Another than the client's, of the group that the client's objects belong to. Where they keep
+    /// the group out, the client's library finds no buffers: error 2.
+    /// Source: sql-server-samples, issue 752; readme of the Linux sample.
+    Other,
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Account::Other => "other",
+        })
+    }
 }
 
 /// What fails in the client's library. The client meets what it meets with SQL Server's own: the
@@ -179,12 +206,7 @@ impl DropInFault {
 
 impl fmt::Display for DropInFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            DropInFault::MissingObject => "missing-object",
-            DropInFault::Permission => "permission",
-            DropInFault::VersionMismatch => "version-mismatch",
-            DropInFault::Memory => "memory",
-        })
+        f.write_str(self.sabotage().name())
     }
 }
 
@@ -198,6 +220,7 @@ impl fmt::Display for Action {
             Action::Flush => f.write_str("flush"),
             Action::ExhaustMemory => f.write_str("exhaust-memory"),
             Action::DropIn(fault) => write!(f, "drop-in {fault}"),
+            Action::RunsAs(account) => write!(f, "runs-as {account}"),
             Action::CompleteAs(code) => write!(f, "complete-as {}", CompletionCode(*code)),
             Action::Delay(time) => write!(f, "delay {}", humantime::format_duration(*time)),
         }
@@ -318,6 +341,16 @@ impl FaultPlan {
         self.faults.is_empty()
     }
 
+    /// What is to become of the client's Create. It happens in the client's library, as often as that
+    /// is called.
+    pub fn in_create(&self) -> Option<DropInFault> {
+        let creating = |armed: &&Armed| armed.fault.at.stage == Some(Stage::Creating);
+        match self.faults.iter().find(creating)?.fault.action {
+            Action::DropIn(fault) => Some(fault),
+            _ => None,
+        }
+    }
+
     /// The fault of a stage, once.
     pub fn at_stage(&self, stage: Stage) -> Option<&Action> {
         self.fire(|at, _| at.stage == Some(stage))
@@ -369,9 +402,23 @@ impl Fault {
                      delay there"
                 ));
             }
-            (Some(Stage::Attached | Stage::Configuring), Action::DropIn(_)) => return None,
+            (
+                Some(Stage::Creating),
+                Action::DropIn(DropInFault::Memory | DropInFault::Permission),
+            ) => return None,
+            (Some(Stage::Creating), _) => {
+                "no server has a part in Create; use {drop-in: memory} or {drop-in: permission} at the \
+                 stage `creating`"
+            }
+            (Some(Stage::Attached | Stage::Configuring), Action::DropIn(_) | Action::RunsAs(_)) => {
+                return None;
+            }
             (_, Action::DropIn(_)) => {
                 "the drop-in maps the buffers at configuration; use the stage `attached` or \
+                 `configuring`, or `creating` for Create"
+            }
+            (_, Action::RunsAs(_)) => {
+                "the account counts when the buffers are made; use the stage `attached` or \
                  `configuring`"
             }
             (Some(Stage::Configuring), Action::ExhaustMemory) => return None,
@@ -454,6 +501,8 @@ mod tests {
             ("{at: {stage: opened, nth: 1}, do: abort}", "stage"),
             ("{at: {stage: started}, do: close}", "started"),
             ("{at: {stage: opened}, do: {complete-as: 112}}", "complete-as"),
+            ("{at: {stage: attached}, do: {runs-as: sa}}", "line 1 column 39"),
+            ("{at: {stage: attached}, do: {runs-as: sa}}", "other"),
         ] {
             let error = FaultPlan::parse("plan.yaml", yaml).unwrap_err().to_string();
             assert!(error.contains("plan.yaml") && error.contains(wanted), "{error}");
@@ -491,6 +540,11 @@ mod tests {
             "{nth: 0}\n  do: abort",
             "{nth: {between: [4, 2]}}\n  do: abort",
             "{stage: flushed}\n  do: flush",
+            "{stage: opened}\n  do: {runs-as: other}",
+            "{nth: 2}\n  do: {runs-as: other}",
+            "{stage: creating}\n  do: abort",
+            "{stage: creating}\n  do: {drop-in: missing-object}",
+            "{stage: creating}\n  do: {runs-as: other}",
         ] {
             let yaml = format!("{good}- at: {wrong}\n");
             let error = FaultPlan::parse("plan.yaml", &yaml).unwrap_err().to_string();

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use vdi_device::{
-    AbortCause, AbortKind, Buffer, Completed, Driver, Request, ServerDevice, ServerSet,
+    AbortCause, AbortKind, Buffer, Completed, Driver, Request, Sabotage, ServerDevice, ServerSet,
 };
 use vdi_protocol::{CommandCode, CompletionCode, HResult};
+use vdi_region::Owner;
 
 use super::cause::{Cause, PendingCommand};
-use super::fault::{Action, FaultPlan, Stage};
+use super::fault::{Account, Action, FaultPlan, Stage};
 use super::flight::{Flight, Inbox};
 use super::kill::kill_this_process;
 use super::observer::{Event, Observer};
@@ -140,6 +141,13 @@ impl Run {
                 self.set.sabotage_client(fault.sabotage());
                 Ok(())
             }
+            Action::RunsAs(Account::Other) => {
+                // The buffers that it makes would not come to a client of these objects.
+                if !is_open_to_group(self.set.owner()) {
+                    self.set.sabotage_client(Sabotage::MissingObject);
+                }
+                Ok(())
+            }
             Action::ExhaustMemory => {
                 // Refused when the configuration ends; what is refused here is refused as well.
                 let _ = self.set.request_buffers(MUCH, 0, MANY);
@@ -165,6 +173,12 @@ impl Run {
             std::thread::sleep(left.min(GLANCE));
         }
     }
+}
+
+/// Whether another account of an object's group can work with it; where objects have no modes, access
+/// says it all.
+fn is_open_to_group(owner: Owner) -> bool {
+    cfg!(not(unix)) || owner.mode & 0o060 == 0o060
 }
 
 /// A completed command.

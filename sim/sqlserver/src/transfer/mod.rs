@@ -33,7 +33,9 @@ pub use abort::AbortHandle;
 pub use attach::{AtOnce, Attach};
 pub use cause::{Cause, Fate, PendingCommand, TransferError};
 pub use expected::{Expected, ExpectedFile, SeededBytes};
-pub use fault::{Action, At, DropInFault, Fault, FaultError, FaultPlan, Nth, Random, Stage};
+pub use fault::{
+    Account, Action, At, DropInFault, Fault, FaultError, FaultPlan, Nth, Random, Stage,
+};
 pub use kill::kill_this_process;
 pub use observer::{Event, Observer, Unobserved};
 pub use preset::{PRESETS, Preset};

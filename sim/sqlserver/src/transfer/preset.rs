@@ -114,6 +114,21 @@ pub const PRESETS: &[Preset] = &[
         yaml: "{at: {stage: attached}, do: {drop-in: permission}}",
     },
     Preset {
+        name: "runs-as-other",
+        about: "another account serves: a umask that keeps the group out ends in error 2 and VD_E_ABORT",
+        yaml: "{at: {stage: attached}, do: {runs-as: other}}",
+    },
+    Preset {
+        name: "create-refused",
+        about: "shared memory is full before a server comes: Create returns VD_E_MEMORY",
+        yaml: "{at: {stage: creating}, do: {drop-in: memory}}",
+    },
+    Preset {
+        name: "create-forbidden",
+        about: "shared memory is closed to the client: Create returns VD_E_SECURITY",
+        yaml: "{at: {stage: creating}, do: {drop-in: permission}}",
+    },
+    Preset {
         name: "version-mismatch",
         about: "the buffers are of another version of the library: the wrong one is loaded",
         yaml: "{at: {stage: attached}, do: {drop-in: version-mismatch}}",

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vdi_device::{Environment, Fence, Reason, ServerSet};
+use vdi_device::{CREATE_FAULT, Environment, Fence, Reason, Rendezvous, ServerSet};
 use vdi_protocol::{CommandCode, Direction, Features, Mode, ServerConfig, VdConfig};
 
 use super::abort::AbortHandle;
 use super::backup::send_stream;
 use super::cause::{Cause, TransferError};
-use super::fault::{FaultPlan, Stage};
+use super::fault::{Action, DropInFault, FaultPlan, Stage};
 use super::lane::{Lane, Run, Stopped};
 use super::objects::Objects;
 use super::observer::{Event, Observer};
@@ -136,8 +136,18 @@ impl Session {
             TransferError { messages: cause.messages(&statement, &shown), cause }
         };
         statement.check().map_err(|error| failed(error.into()))?;
+        let refused = refuse_create(environment, &faults)
+            .map_err(|error| failed(Cause::Interface { step: STEP_ATTACH, error }))?;
         before_attaching(&faults, observer.as_ref());
-        let set = open_set(environment, &statement, name).map_err(failed)?;
+        let opened = open_set(environment, &statement, name);
+        let set = opened.map_err(|cause| match (cause, faults.in_create()) {
+            (Cause::NoSet { .. }, Some(fault)) => failed(Cause::Fault {
+                action: Action::DropIn(fault),
+                place: "in every Create".to_owned(),
+            }),
+            (cause, _) => failed(cause),
+        })?;
+        drop(refused);
         let asked = set
             .get_configuration()
             .map_err(|error| failed(Cause::Interface { step: "GetConfiguration", error }))?;
@@ -373,9 +383,20 @@ fn run_streams<W: Send>(
         .collect()
 }
 
+/// Orders what is to become of Create, where the drop-in looks before there is a server; for as long as
+/// the order is kept.
+fn refuse_create(
+    environment: &Environment,
+    faults: &FaultPlan,
+) -> Result<Option<Rendezvous>, vdi_device::Error> {
+    let leave = |fault: DropInFault| {
+        Rendezvous::leave(environment, &[(CREATE_FAULT, fault.sabotage().name())])
+    };
+    faults.in_create().map(leave).transpose()
+}
+
 /// The faults that come before there is a set; only waiting and dying make sense there.
 fn before_attaching(faults: &FaultPlan, observer: &dyn Observer) {
-    use super::fault::Action;
     let Some(action) = faults.at_stage(Stage::Started) else { return };
     observer.event(&Event::Fault { device: None, n: None, action });
     match action {

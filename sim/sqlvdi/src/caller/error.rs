@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use vdi_protocol::HResult;
 
+use super::native::LIBRARY_NAME;
+
 /// A call of the drop-in that did not return NOERROR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{call} returned {status}; `vdisim explain` tells the usual causes of the code.")]
@@ -76,6 +78,22 @@ pub enum LoadError {
         path: PathBuf,
         /// The first missing symbol, mangled.
         symbol: &'static str,
+    },
+}
+
+/// A library whose server half cannot be called.
+#[derive(Debug, thiserror::Error)]
+pub enum NoServerError {
+    /// The interface has only a client half.
+    #[error("the interface of {LIBRARY_NAME} has no server half.")]
+    NotInInterface,
+    /// A DLL without the class, or whose class lacks the interface.
+    #[error("{path} offers no IServerVirtualDeviceSet2: its class factory answers {status}.", path = .path.display())]
+    NoClass {
+        /// The DLL.
+        path: PathBuf,
+        /// What it returned.
+        status: HResult,
     },
 }
 

@@ -1,5 +1,6 @@
 //! A safe way to call a drop-in: any `libsqlvdi.so`, found at run time, through the same exported
-//! symbols that a C++ client is linked with; on Windows any `sqlvdi.dll`, through its COM classes.
+//! symbols that a C++ client is linked with; on Windows any `sqlvdi.dll`, through its COM classes, the
+//! server's ([`CallerServer`]) among them.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -55,6 +56,7 @@ mod error;
 mod locate;
 #[cfg(unix)]
 mod posix;
+mod server;
 mod set;
 #[cfg(windows)]
 mod windows;
@@ -67,7 +69,8 @@ use windows as native;
 pub use buffer::Buffer;
 pub use device::{CallerDevice, Command};
 pub use drop_in::DropIn;
-pub use error::{BufferError, CallError, LoadError, LocateError};
+pub use error::{BufferError, CallError, LoadError, LocateError, NoServerError};
 pub use locate::locate;
 pub use native::LIBRARY_NAME;
+pub use server::{CallerServer, CallerServerDevice, Completion, ServerBuffer, ServerCommand};
 pub use set::CallerSet;

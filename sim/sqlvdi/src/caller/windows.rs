@@ -27,18 +27,18 @@ use super::{CallError, LoadError};
 /// The file name of the drop-in on this platform.
 pub const LIBRARY_NAME: &str = "sqlvdi.dll";
 
-type Status = i32;
+pub(super) type Status = i32;
 type Guid = guid::Guid;
 
 const IID_ICLASS_FACTORY: Guid = Guid::from_u128(0x00000001_0000_0000_c000_000000000046);
 
 /// The first methods of every interface.
 #[repr(C)]
-struct Unknown {
+pub(super) struct Unknown {
     query_interface:
         unsafe extern "system" fn(*mut c_void, *const Guid, *mut *mut c_void) -> Status,
     add_ref: unsafe extern "system" fn(*mut c_void) -> u32,
-    release: unsafe extern "system" fn(*mut c_void) -> u32,
+    pub(super) release: unsafe extern "system" fn(*mut c_void) -> u32,
 }
 
 #[repr(C)]
@@ -89,10 +89,17 @@ pub(super) struct DeviceObject(*const DeviceMethods);
 type Set = *mut SetObject;
 type Device = *mut DeviceObject;
 
-/// The class factory of a loaded DLL.
+type GetClassObject =
+    unsafe extern "system" fn(*const Guid, *const Guid, *mut *mut c_void) -> Status;
+
+type Factory = NonNull<*const FactoryMethods>;
+
+/// The class factories of a loaded DLL.
 #[derive(Debug)]
 pub(super) struct Symbols {
-    factory: NonNull<*const FactoryMethods>,
+    get_class: GetClassObject,
+    /// That of the client's set.
+    factory: Factory,
 }
 
 // SAFETY: the factory is free-threaded by what this module asks of a DLL; it is only passed on.
@@ -102,8 +109,6 @@ unsafe impl Sync for Symbols {}
 
 impl Symbols {
     pub(super) fn load(path: &Path) -> Result<Symbols, LoadError> {
-        type GetClassObject =
-            unsafe extern "system" fn(*const Guid, *const Guid, *mut *mut c_void) -> Status;
         const SYMBOL: &str = "DllGetClassObject";
         // SAFETY: the initialisers of the library run; whoever names a library to load vouches for
         // them, as with any program that is started.
@@ -112,36 +117,57 @@ impl Symbols {
         let none = || LoadError::NoSymbol { path: path.to_owned(), symbol: SYMBOL };
         // SAFETY: the type is that of the function of this name in every COM server.
         let get_class = *unsafe { library.get::<GetClassObject>(SYMBOL) }.map_err(|_| none())?;
-        let class = guid::CLSID_MSSQL_CLIENT_VIRTUAL_DEVICE_SET;
-        let mut factory = ptr::null_mut();
-        // SAFETY: two identities and a place for a pointer.
-        let status = unsafe { get_class(&class, &IID_ICLASS_FACTORY, &mut factory) };
         // Threads of the library may still run, so its code must stay.
         std::mem::forget(library);
-        match NonNull::new(factory.cast()) {
-            Some(factory) if status >= 0 => Ok(Symbols { factory }),
-            _ => Err(none()),
-        }
+        let factory = factory_of(get_class, &guid::CLSID_MSSQL_CLIENT_VIRTUAL_DEVICE_SET);
+        Ok(Symbols { get_class, factory: factory.map_err(|_| none())? })
+    }
+
+    /// An object of another class, of which the caller has the one reference.
+    pub(super) fn make(&self, class: &Guid, interface: &Guid) -> Result<NonNull<c_void>, HResult> {
+        let factory = factory_of(self.get_class, class)?;
+        let made = instance_of(factory, interface);
+        // SAFETY: `factory_of` got it for us alone, and it is not used any more.
+        unsafe { ((**factory.as_ptr()).unknown.release)(factory.as_ptr().cast()) };
+        made
+    }
+}
+
+/// The factory of a class, of which the caller has the one reference.
+fn factory_of(get_class: GetClassObject, class: &Guid) -> Result<Factory, HResult> {
+    let mut factory = ptr::null_mut();
+    // SAFETY: two identities and a place for a pointer, for a function of a DLL that stays.
+    let status = unsafe { get_class(class, &IID_ICLASS_FACTORY, &mut factory) };
+    given(status, factory.cast())
+}
+
+/// A new object of a factory, and one reference to it.
+fn instance_of(factory: Factory, interface: &Guid) -> Result<NonNull<c_void>, HResult> {
+    let (factory, mut object) = (factory.as_ptr(), ptr::null_mut());
+    // SAFETY: whoever has a factory holds a reference; an identity and a place for a pointer; no
+    // outer object.
+    let status = unsafe {
+        let create = (**factory).create_instance;
+        create(factory.cast(), ptr::null_mut(), interface, &mut object)
+    };
+    given(status, object)
+}
+
+fn given<T>(status: Status, object: *mut T) -> Result<NonNull<T>, HResult> {
+    match NonNull::new(object) {
+        Some(object) if status >= 0 => Ok(object),
+        _ if status < 0 => Err(HResult(status.cast_unsigned())),
+        // All is well, and yet there is nothing.
+        _ => Err(HResult::VD_E_UNEXPECTED),
     }
 }
 
 impl SetObject {
-    /// A set; null pointers stand for one that could not be made, and every call of it fails.
+    /// A set that holds nothing yet.
     pub(super) fn new(symbols: &Symbols) -> NonNull<SetObject> {
-        let mut set = ptr::null_mut();
-        let factory = symbols.factory.as_ptr();
-        // SAFETY: `load` got the factory, which is never released; an identity and a place for a
-        // pointer; no outer object.
-        unsafe {
-            ((**factory).create_instance)(
-                factory.cast(),
-                ptr::null_mut(),
-                &guid::IID_ICLIENT_VIRTUAL_DEVICE_SET2,
-                &mut set,
-            )
-        };
+        let set = instance_of(symbols.factory, &guid::IID_ICLIENT_VIRTUAL_DEVICE_SET2);
         // Out of memory is the one reason left.
-        NonNull::new(set.cast()).expect("the class that the DLL offered makes objects")
+        set.expect("the class that the DLL offered makes objects").cast()
     }
 }
 
@@ -319,7 +345,7 @@ impl Symbols {
     }
 }
 
-fn result(call: &'static str, status: Status) -> Result<(), CallError> {
+pub(super) fn result(call: &'static str, status: Status) -> Result<(), CallError> {
     match HResult(status.cast_unsigned()) {
         HResult::NOERROR => Ok(()),
         status => Err(CallError { call, status }),
@@ -327,7 +353,7 @@ fn result(call: &'static str, status: Status) -> Result<(), CallError> {
 }
 
 /// A name as the interface wants it. One that is no UTF-8 has no form there.
-fn wide(call: &'static str, name: &CStr) -> Result<Vec<u16>, CallError> {
+pub(super) fn wide(call: &'static str, name: &CStr) -> Result<Vec<u16>, CallError> {
     let name = name.to_str().map_err(|_| CallError { call, status: HResult::VD_E_INVALID })?;
     Ok(name.encode_utf16().chain([0]).collect())
 }

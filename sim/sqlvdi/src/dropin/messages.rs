@@ -112,7 +112,6 @@ impl Observer for Messages {
                 }
                 trace::event("aborted", json!({"cause": cause.to_string()}));
             }
-            #[cfg(target_os = "linux")]
             Event::Guarded => {
                 super::guard::watch();
                 trace::event("guarded", json!({}));

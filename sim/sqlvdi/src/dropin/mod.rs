@@ -15,7 +15,6 @@ pub(crate) mod com;
 mod device;
 #[cfg(target_os = "linux")]
 mod exports;
-#[cfg(target_os = "linux")]
 mod guard;
 mod messages;
 #[cfg(target_os = "linux")]

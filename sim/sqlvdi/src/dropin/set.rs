@@ -9,11 +9,10 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-#[cfg(target_os = "linux")]
-use vdi_device::BufferFault;
-use vdi_device::{ClientSet, Environment, Error, settings_left};
+use vdi_device::{
+    BufferFault, CREATE_FAULT, ClientSet, Environment, Error, Sabotage, settings_left,
+};
 use vdi_protocol::{HResult, VdConfig};
-#[cfg(target_os = "linux")]
 use vdi_region::AccessFault;
 
 use super::device::Device;
@@ -209,6 +208,9 @@ impl DeviceSet {
         trace::follow(value("VDISIM_TRACE").map(Path::new));
         let unit = time_unit(value("VDISIM_TIMEOUT_UNIT"));
         self.in_seconds.store(unit == TimeUnit::Seconds, Ordering::Relaxed);
+        if let Ok(client) = &self.client {
+            client.sabotage_create(create_fault(value(CREATE_FAULT)));
+        }
     }
 
     fn unit(&self) -> TimeUnit {
@@ -239,7 +241,6 @@ fn all() -> impl Iterator<Item = &'static DeviceSet> {
 }
 
 /// What a refused access means, if it was one to a buffer of an open set; async-signal-safe.
-#[cfg(target_os = "linux")]
 pub(super) fn witness(fault: &AccessFault) -> Option<BufferFault> {
     all().find_map(|set| set.client.as_ref().ok()?.witness(fault))
 }
@@ -257,6 +258,12 @@ fn next_number() -> u32 {
 #[cfg(windows)]
 fn time_unit(_: Option<&str>) -> TimeUnit {
     TimeUnit::Milliseconds
+}
+
+/// What is to become of Create: what the environment says, else what a test left.
+fn create_fault(left: Option<&str>) -> Option<Sabotage> {
+    let name = std::env::var(CREATE_FAULT).ok();
+    Sabotage::named(name.as_deref().or(left)?)
 }
 
 /// What the environment says, else what a test left.

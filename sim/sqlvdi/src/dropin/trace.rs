@@ -18,7 +18,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use vdi_protocol::HResult;
 
-#[cfg(target_os = "linux")]
 use super::guard::Line;
 use super::messages::say;
 
@@ -123,7 +122,6 @@ pub(super) fn event(name: &'static str, details: Value) {
 }
 
 /// Records what a signal handler saw; async-signal-safe. `details` writes an object of JSON.
-#[cfg(target_os = "linux")]
 pub(super) fn fault(details: impl FnOnce(&mut Line) -> std::fmt::Result) {
     use std::fmt::Write as _;
     // Merely tried: whoever was interrupted may hold it for writing.
