@@ -31,6 +31,8 @@ static bool configure(Client &client)
     config.deviceCount = client.names.size();
     if (breaks("miscounts") && client.names.size() == 3)
         config.deviceCount = 4;
+    if (breaks("too-many-devices"))
+        config.deviceCount = 65;
     if (breaks("dawdles"))
         config.serverTimeOut = 300;
     config.features = client.mode == "tape"   ? VDF_LikeTape

@@ -43,6 +43,11 @@ static bool answer(ClientVirtualDevice &device, VDC_Command *command, Store &sto
         if (breaks("touches-late"))
             *late = static_cast<uint8_t>(~byte);
     }
+    static long answered = 0;
+    if (breaks("touches-around-late") && ++answered == MISTAKE.first) {
+        usleep(10000);
+        buffer[-1] = 0;
+    }
     if (breaks("completes-twice") && flush)
         device.CompleteCommand(command, answer.code, answer.bytes, answer.position);
     if (breaks("flush-is-end") && flush)

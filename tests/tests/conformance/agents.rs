@@ -60,6 +60,17 @@ fn an_agents_mistake_is_seen(#[case] mistake: &str, #[case] id: &str, #[case] wa
     assert_eq!(verdicts(&results(&ended))[id], wanted);
 }
 
+// Catches: settings of whoever starts the run that an agent takes for those of its case.
+#[test]
+fn an_agent_heeds_its_case_alone() {
+    let scene = Scene::new();
+    let mut command = suite(&scene, "", "client/Close/called --json --strict");
+    let strangers = scene.path("strangers");
+    command.env("VDISIM_TRACE", &strangers).env("VDISIM_CREATE_FAULT", "memory");
+    scene.run(command).expect(0);
+    assert!(!strangers.exists(), "its calls went where nobody looks");
+}
+
 // Catches: an order for Create that does not reach a process that was started before there was a case.
 #[test]
 fn an_agent_is_refused_its_set() {

@@ -128,13 +128,14 @@ fn create_fails_before_there_is_a_server(
 }
 
 // Catches: a client without a set that is judged by what it could not do, that may claim success, or
-// that may try for ever; a client excused though it never called Create; an order that does not reach
-// an agent.
+// that may try for ever; a client excused though it never called Create, or asked for what is refused
+// anyway.
 #[rstest]
 #[case::heeds("", "PASS")]
 #[case::claims("claims-a-set", "FAIL")]
 #[case::insists("insists", "HANG")]
 #[case::leaves("fails-to-start", "FAIL")]
+#[case::asks_for_too_much("too-many-devices", "FAIL")]
 fn a_client_that_is_refused_its_set_has_to_say_so(#[case] mistake: &str, #[case] wanted: &str) {
     let scene = Scene::new();
     let id = "client/SignalAbort/exit-code";

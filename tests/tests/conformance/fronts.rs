@@ -57,7 +57,8 @@ fn ids(verdicts: &BTreeMap<String, String>, wanted: &str) -> BTreeSet<String> {
 }
 
 // Catches: a front-end that cannot play a rule which the same client keeps when it is told the set's
-// name, a client that is let off too much, a statement that finds no server.
+// name, a client that is let off too much, or passes a rule about a name that it never heard, a statement
+// that finds no server.
 #[rstest]
 #[case::trusted_1(Sender::Trusted, "--partition 1/4")]
 #[case::trusted_2(Sender::Trusted, "--partition 2/4")]
@@ -83,6 +84,7 @@ fn a_client_that_invents_its_set_passes_what_it_declares(
     let told = scene.run(suite(&scene, "", &format!("--dry-run {chosen}")));
     let all = told.out.lines().filter(|id| id.starts_with("client/")).count();
     assert_eq!(verdicts.len(), all);
+    assert!(!passed.iter().any(|id| id.starts_with("client/Create/name-")), "{passed:?}");
     for id in ids(&verdicts, "N/A") {
         let undeclared = ["tape", "disk", "snapshot", "Complete", "secondary", "handles"];
         let let_off = id.starts_with("client/Create/name-")

@@ -20,14 +20,18 @@ fn the_good_client_does_not_notice_the_guard() {
 // Catches: a page that stays accessible, a fault that is blamed on another buffer or command, a
 // distance off by one, a client whose death tells no more than its signal.
 #[rstest]
-#[case::behind("touches-behind", "past-the-end", "wrote 1 bytes past the end of buffer ")]
-#[case::before("touches-before=0", "before-the-zone", "wrote 1 bytes before the start of buffer ")]
+#[case::behind("touches-behind", "past-the-end", "wrote 1 bytes past the end of buffer 3 ")]
+#[case::before(
+    "touches-before=0",
+    "before-the-zone",
+    "wrote 1 bytes before the start of buffer 0 "
+)]
 #[case::before_zone(
     "touches-before=4096",
     "before-the-zone",
-    "wrote 1 bytes before the prefix zone of buffer "
+    "wrote 1 bytes before the prefix zone of buffer 0 "
 )]
-#[case::late_write("touches-late", "hands-off", "read byte 0 of buffer ")]
+#[case::late_write("touches-late", "hands-off", "read byte 0 of buffer 0 ")]
 #[case::late_read("reads-late", "hands-off", "after completing VDC_Write, command 1 of device 0")]
 fn a_stray_access_is_named(#[case] mistake: &str, #[case] case: &str, #[case] says: &str) {
     let scene = Scene::new();
@@ -43,12 +47,33 @@ fn a_stray_access_is_named(#[case] mistake: &str, #[case] case: &str, #[case] sa
     assert_eq!(results["environment"]["around buffers"], "pages (--guard)");
 }
 
+// Catches: a transfer that is smaller than its buffer, behind whose end the rest of the buffer stays
+// accessible.
+#[test]
+fn every_transfer_ends_at_a_page() {
+    let scene = Scene::new();
+    let line = "client/Write/one-block --guard --json";
+    let ended = scene.run(suite(&scene, "touches-behind", line));
+    ended.expect(1);
+    let results = results(&ended);
+    let seen = results["cases"][0]["seen"].as_str().unwrap();
+    assert!(
+        seen.contains("past the end of buffer 0 (512 bytes) while it held VDC_Write"),
+        "{seen}"
+    );
+}
+
 // Catches: canaries that nobody looks at, in front of the zone, behind the end and in free buffers;
 // reads, which leave no mark, are the guard's alone.
 #[rstest]
 #[case::behind("touches-behind", "past-the-end", "byte 65536 of the buffer was written")]
 #[case::before("touches-before=0", "before-the-zone", "byte -1 of the buffer was written")]
 #[case::before_zone("touches-before=512", "before-the-zone", "byte -513 of the buffer")]
+#[case::around_a_free_one(
+    "touches-around-late=3",
+    "before-the-zone",
+    "byte -1 of the buffer was written"
+)]
 #[case::late("touches-late", "hands-off", "the buffer of #1 of device 0 was written")]
 fn canaries_tell_of_stray_writes(#[case] mistake: &str, #[case] case: &str, #[case] says: &str) {
     let scene = Scene::new();
