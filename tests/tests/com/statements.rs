@@ -46,6 +46,13 @@ fn holder(scene: &Scene, operation: &str, stored: &Path) -> Option<Running> {
     Some(client)
 }
 
+/// A running server, not the one that a process of `sql` is for itself, has backed up and restored.
+fn was_asked(server: &Running) {
+    let log = server.err();
+    assert!(log.contains("Database backed up. Database: pubs"), "{log}");
+    assert!(log.contains("Database was restored: Database: twin"), "{log}");
+}
+
 /// `vdisim sql` with these words and the statement.
 fn sql(scene: &Scene, words: &[String], statement: &str) -> Ended {
     let mut command = scene.vdisim("sql -b");
@@ -73,6 +80,7 @@ fn a_statement_goes_to_a_client_of_com(#[case] is_served: bool) {
     }
     // Without a client it fails at once.
     sql(&scene, words, BACKUP).expect(1).says("0x80070002").says("Msg 3013");
+    server.iter().for_each(|(server, _)| was_asked(server));
     drop(server);
     assert_eq!(digest(&scene, "twin"), digest(&scene, "pubs"));
 }
@@ -136,6 +144,7 @@ fn a_client_sends_its_statement_by_sqlcmd(#[values(true, false)] is_served: bool
     ended.expect(0).says("RESTORE DATABASE successfully processed").says("sqlcmd ended with 0");
     let ended = send("backup", &BACKUP.replace("pubs", "nowhere")).unwrap();
     ended.expect(1).says("Msg 911").says("sqlcmd ended with 1");
+    server.iter().for_each(|(server, _)| was_asked(server));
     drop(server);
     assert_eq!(digest(&scene, "twin"), digest(&scene, "pubs"));
 }
