@@ -80,7 +80,7 @@ fn the_client_dies(#[case] step: &str) {
     all_is_well(&scene);
 }
 
-/// Catches: a backup that is whole and counts as failed, because the client died over its Close.
+/// Catches: a server that waits for a Close that never comes; a name that stays taken without one.
 #[test]
 fn the_client_dies_when_all_is_done() {
     let scene = Scene::new();
