@@ -71,6 +71,7 @@ impl Scene {
         command
             .env("VDISIM_NAMESPACE", &self.namespace)
             .env("XDG_DATA_HOME", self.folder.path())
+            .env("LOCALAPPDATA", self.folder.path())
             .env("VDISIM_SQLVDI", artefacts::drop_in())
             .stdin(Stdio::null());
     }

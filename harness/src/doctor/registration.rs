@@ -1,7 +1,7 @@
 //! Whether COM finds the drop-in: for anybody, and for one client.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use object::{FileKind, Object, ObjectKind};
 use sqlvdi::registration::{Bits, Hive, Registered, registered};
@@ -12,6 +12,9 @@ const SUBJECT: &str = "registration";
 
 /// How COM refuses a class that it does not know.
 const CLASS_NOT_REGISTERED: &str = "REGDB_E_CLASSNOTREG (0x80040154)";
+
+/// How it refuses one whose DLL the client's user may not read.
+const ACCESS_DENIED: &str = "E_ACCESSDENIED (0x80070005)";
 
 /// What a client that asks COM for the class gets, and whether that is `drop_in`.
 pub(super) fn examine(drop_in: Option<&Path>) -> Vec<Finding> {
@@ -44,8 +47,8 @@ fn examine_registered(it: &Registered, bits: Bits, drop_in: Option<&Path>) -> Fi
         return Finding::new(SUBJECT, Level::Note, text)
             .remedy("vdisim register --user goes before it; vdisim unregister --user ends that.");
     }
-    if let Err(text) = check(&it.path, width) {
-        return Finding::new(SUBJECT, Level::Bad, text).remedy("vdisim register again.");
+    if let Err((text, remedy)) = check(&it.path, width) {
+        return Finding::new(SUBJECT, Level::Bad, text).remedy(remedy);
     }
     let text = format!("{shown} is registered, for clients of {width} bits.");
     match drop_in {
@@ -55,11 +58,23 @@ fn examine_registered(it: &Registered, bits: Bits, drop_in: Option<&Path>) -> Fi
     }
 }
 
-/// Whether a program of so many bits can load what is registered; if not, why.
-fn check(path: &Path, width: u32) -> Result<(), String> {
+/// Whether a program of so many bits can load what is registered; if not, why, and what helps.
+fn check(path: &Path, width: u32) -> Result<(), (String, String)> {
     let shown = path.display();
-    let bytes = fs::read(path)
-        .map_err(|error| format!("{shown} is registered and cannot be read: {error}."))?;
+    let again = || "vdisim register again.".to_owned();
+    let bytes = fs::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => (
+            format!(
+                "{shown} is registered and this user may not read it: a client of this user gets \
+                 {ACCESS_DENIED}."
+            ),
+            format!(
+                "Let everybody read it, icacls \"{shown}\" /grant *S-1-1-0:RX, or register a copy \
+                 that everybody may read."
+            ),
+        ),
+        _ => (format!("{shown} is registered and cannot be read: {error}."), again()),
+    })?;
     match object::File::parse(&*bytes) {
         Ok(file) if file.kind() == ObjectKind::Dynamic => {
             let has = if file.is_64() { 64 } else { 32 };
@@ -67,9 +82,9 @@ fn check(path: &Path, width: u32) -> Result<(), String> {
                 "{shown} has {has} bits and is registered for clients of {width}, which cannot \
                  load it."
             );
-            if has == width { Ok(()) } else { Err(wrong) }
+            if has == width { Ok(()) } else { Err((wrong, again())) }
         }
-        _ => Err(format!("{shown} is registered and is no DLL.")),
+        _ => Err((format!("{shown} is registered and is no DLL."), again())),
     }
 }
 
@@ -93,7 +108,7 @@ fn given_to(path: &Path, width: u32) -> Finding {
                  register --sqlvdi with the path of that DLL.";
     match (winner(bits), winner(other)) {
         (Some(it), _) => match check(&it.path, width) {
-            Err(text) => finding(Level::Bad, text).remedy("vdisim register again."),
+            Err((text, remedy)) => finding(Level::Bad, text).remedy(remedy),
             Ok(()) if it.ours => {
                 let text = format!("{} gets {} from COM.", path.display(), it.path.display());
                 finding(Level::Good, text)

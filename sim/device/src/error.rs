@@ -36,6 +36,9 @@ pub enum Reason {
         /// Its creator.
         pid: u32,
     },
+    /// The name of a set belongs to something else.
+    #[error(transparent)]
+    Taken(RegionError),
     /// No set of this name can be reached.
     #[error(
         "there is no set '{name}' in the namespace '{namespace}'; the client has not created it, or runs in another namespace"
@@ -227,6 +230,7 @@ impl Error {
         match &*self.0 {
             Reason::WrongState { .. }
             | Reason::Exists { .. }
+            | Reason::Taken(_)
             | Reason::NameCollision { .. }
             | Reason::DeviceOpen { .. }
             | Reason::Forked

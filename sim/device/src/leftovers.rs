@@ -149,6 +149,9 @@ fn taken(environment: &Environment, name: &[u8], control: &ObjectName) -> Error 
         | Reason::LayoutVersion { .. } => {
             RegionError::Exists { object: control.to_string() }.into()
         }
+        Reason::Region(other @ RegionError::NotAnObject { .. }) => {
+            Reason::Taken(other.clone()).into()
+        }
         _ => error,
     }
 }

@@ -1,9 +1,10 @@
 // A backup program for Windows, as one is written against SQL Server's SDK: it stores what BACKUP sends
 // in files, and returns it to RESTORE.
 //
-//     com_client pipe|old|threads|apc|processes backup|restore SET FILE...     a device for each file
+//     com_client pipe|complete|old|threads|apc|processes backup|restore SET FILE...     a device for each file
 //
 // pipe       one thread, one device after CreateEx
+// complete   the same, and asks for VDC_Complete
 // old        the same by Create, through the interface of SQL Server 7.0 used as the newer one
 // threads    a thread for each device
 // apc        every command is completed by an asynchronous procedure call alone, while its thread
@@ -12,6 +13,13 @@
 //            does; each also maps a buffer by its handle
 //
 // CLIENT_BREAKS in the environment names one mistake; each is a line with `breaks(...)` below.
+//
+// With COM_CLIENT_STOP=STEP in its environment it says "at STEP" there and goes no further, so that it can be
+// killed. Steps: created, configured, opened, closed by the server, and of a command received, executed and
+// completed, with its number or its kind: received:1, completed:flush, received:complete.
+//
+// With COM_CLIENT_STATEMENT=T-SQL it has the sqlcmd that is found on PATH execute the statement once the set exists,
+// as backup programs do.
 
 #define _WIN32_DCOM
 #include <objbase.h>
@@ -36,6 +44,27 @@ static bool failed(const char *call, HRESULT status)
 {
     fprintf(stderr, "com_client: %s: 0x%08lX\n", call, (unsigned long)status);
     return false;
+}
+
+static void reach(const char *step)
+{
+    const char *stop = getenv("COM_CLIENT_STOP");
+    if (!stop || strcmp(stop, step) != 0)
+        return;
+    printf("at %s\n", step);
+    fflush(stdout);
+    Sleep(INFINITE);
+}
+
+static void reach_with(const char *phase, DWORD code, int number)
+{
+    char step[64];
+    sprintf(step, "%s:%d", phase, number);
+    reach(step);
+    if (code == VDC_Flush || code == VDC_Complete) {
+        sprintf(step, "%s:%s", phase, code == VDC_Flush ? "flush" : "complete");
+        reach(step);
+    }
 }
 
 static HRESULT make_set(REFIID iid, void **set)
@@ -68,6 +97,7 @@ static DWORD execute(const VDC_Command &command, FILE *file, DWORD &bytes)
         fflush(file);
         return ERROR_SUCCESS;
     case VDC_ClearError:
+    case VDC_Complete:
         return ERROR_SUCCESS;
     default:
         return ERROR_NOT_SUPPORTED;
@@ -109,7 +139,7 @@ static bool serve(IClientVirtualDevice *device, FILE *file, bool by_apc)
     HRESULT status;
     HRESULT outcome = NOERROR;
     VDC_Command *command;
-    while (SUCCEEDED(status = device->GetCommand(INFINITE, &command))) {
+    for (int number = 1; SUCCEEDED(status = device->GetCommand(INFINITE, &command)); number++) {
         if (by_apc) {
             Pending *pending = new Pending;
             Pending all = {device, command, file, &outcome};
@@ -117,13 +147,18 @@ static bool serve(IClientVirtualDevice *device, FILE *file, bool by_apc)
             QueueUserAPC(complete_by_apc, GetCurrentThread(), (ULONG_PTR)pending);
             continue;
         }
+        // The command is the server's again once it is completed.
+        DWORD kind = command->commandCode;
+        reach_with("received", kind, number);
         DWORD bytes;
         volatile BYTE *buffer = command->buffer;
         DWORD code = execute(*command, file, bytes);
+        reach_with("executed", kind, number);
         if (FAILED(status = device->CompleteCommand(command, code, bytes, 0)))
             return failed("CompleteCommand", status);
         if (buffer && breaks("reads-late"))
             printf("%d\n", buffer[0]);
+        reach_with("completed", kind, number);
     }
     if (FAILED(outcome))
         return failed("CompleteCommand in a procedure call", outcome);
@@ -139,6 +174,8 @@ static bool serve_file(Job &job)
     }
     IClientVirtualDevice *device;
     HRESULT status = job.set->OpenDevice(job.name, &device);
+    if (SUCCEEDED(status))
+        reach("opened");
     bool good = SUCCEEDED(status) ? serve(device, file, job.by_apc) : failed("OpenDevice", status);
     return (fclose(file) == 0) && good;
 }
@@ -221,6 +258,45 @@ static bool serve_by_processes(Job *jobs, int count, IClientVirtualDeviceSet2 *s
     return good;
 }
 
+static HANDLE start_sqlcmd(const char *statement)
+{
+    char line[4096];
+    sprintf(line, "sqlcmd -b -Q \"%.4000s\"", statement);
+    STARTUPINFOA start = {};
+    start.cb = sizeof start;
+    PROCESS_INFORMATION started;
+    if (!CreateProcessA(NULL, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &started)) {
+        failed("CreateProcess of sqlcmd", HRESULT_FROM_WIN32(GetLastError()));
+        return NULL;
+    }
+    CloseHandle(started.hThread);
+    return started.hProcess;
+}
+
+// As GetConfiguration, and gives up when the statement has ended before there is one.
+static HRESULT await_configuration(IClientVirtualDeviceSet2 *set, VDConfig *config, HANDLE sqlcmd)
+{
+    if (!sqlcmd)
+        return set->GetConfiguration(60000, config);
+    HRESULT status;
+    while ((status = set->GetConfiguration(100, config)) == VD_E_TIMEOUT) {
+        if (WaitForSingleObject(sqlcmd, 0) == WAIT_OBJECT_0)
+            return VD_E_TIMEOUT;
+    }
+    return status;
+}
+
+// Whether the statement succeeded, once it has ended.
+static bool has_succeeded(HANDLE sqlcmd)
+{
+    DWORD code = 1;
+    WaitForSingleObject(sqlcmd, INFINITE);
+    GetExitCodeProcess(sqlcmd, &code);
+    CloseHandle(sqlcmd);
+    printf("sqlcmd ended with %lu\n", (unsigned long)code);
+    return code == 0;
+}
+
 static bool run(const char *mode, const char *operation, const WCHAR *set_name, char **paths, int count)
 {
     bool old = strcmp(mode, "old") == 0;
@@ -233,15 +309,22 @@ static bool run(const char *mode, const char *operation, const WCHAR *set_name, 
     VDConfig config;
     memset(&config, 0, sizeof config);
     config.deviceCount = count;
+    if (strcmp(mode, "complete") == 0)
+        config.features = VDF_RequestComplete;
     status = old ? set->Create(set_name, &config) : set->CreateEx(NULL, set_name, &config);
     if (FAILED(status))
         return failed("Create", status);
     printf("created\n");
     fflush(stdout);
+    reach("created");
 
-    bool good = true;
-    if (FAILED(status = set->GetConfiguration(60000, &config)))
+    const char *statement = getenv("COM_CLIENT_STATEMENT");
+    HANDLE sqlcmd = statement ? start_sqlcmd(statement) : NULL;
+    bool good = !statement || sqlcmd;
+    if (good && FAILED(status = await_configuration(set, &config, sqlcmd)))
         good = failed("GetConfiguration", status);
+    if (good)
+        reach("configured");
     Job jobs[MOST_DEVICES];
     for (int i = 0; i < count; i++) {
         Job job = {set, L"", paths[i], operation, strcmp(mode, "apc") == 0, false};
@@ -254,11 +337,15 @@ static bool run(const char *mode, const char *operation, const WCHAR *set_name, 
         good = serve_by_threads(jobs, count);
     else if (good)
         good = serve_file(jobs[0]);
+    if (good)
+        reach("closed");
 
     // A device is never released: the samples don't, and Close ends it all the same.
     if (FAILED(status = set->Close()))
         good = failed("Close", status);
     set->Release();
+    if (sqlcmd && !has_succeeded(sqlcmd))
+        good = false;
     return good;
 }
 

@@ -492,6 +492,76 @@ static void disappearance()
     CHECK(scene.server->Release() == 0);
 }
 
+// Ends a scene in the middle.
+static void abandon(Scene &scene)
+{
+    EXPECT(NOERROR, scene.client->SignalAbort());
+    CHECK(WaitForSingleObject(scene.agent, 60000) == WAIT_OBJECT_0);
+    EXPECT(NOERROR, scene.client->Close());
+    scene.theirs->Release();
+    scene.client->Release();
+    scene.ours->Release();
+    scene.server->Close();
+    scene.server->Release();
+}
+
+// What is no handle of a set, and no start of a buffer of it: numbers nobody gave, another living set's, and one of a
+// set that is gone.
+static void strangers()
+{
+    Scene scene, other;
+    begin(scene);
+    send(scene);
+    size_t length = wcslen(name);
+    wcscat(name, L" too");
+    begin(other);
+    send(other);
+    name[length] = 0;
+    DWORD handle, theirs;
+    EXPECT(NOERROR, scene.client->GetBufferHandle(scene.got->buffer, &handle));
+    EXPECT(NOERROR, other.client->GetBufferHandle(other.got->buffer, &theirs));
+    CHECK(handle != theirs && (handle | theirs) < 0x80000000);
+    BYTE *mapped;
+    // Its own number with one part of it made up: tag, area, slot.
+    const DWORD strange[] = {0,      0xFFFFFFFF,           1,
+                             theirs, handle ^ 0x80000000,  handle ^ 0x01000000,
+                             0x12345678, handle ^ 0x00400000, handle ^ 0x00008000};
+    for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
+        mapped = (BYTE *)&scene;
+        EXPECT(VD_E_INVALID, scene.client->MapBufferHandle(strange[i], &mapped));
+        CHECK(mapped == (BYTE *)&scene);
+    }
+    EXPECT(VD_E_INVALID, other.client->MapBufferHandle(handle, &mapped));
+    EXPECT(VD_E_INVALID, scene.client->MapBufferHandle(handle, NULL));
+    BYTE *const no_starts[] = {NULL,
+                               (BYTE *)&scene,
+                               scene.got->buffer - 1,
+                               scene.got->buffer + 1,
+                               scene.got->buffer + 4096,
+                               other.got->buffer};
+    for (size_t i = 0; i < sizeof no_starts / sizeof no_starts[0]; i++) {
+        DWORD answer = 7;
+        EXPECT(VD_E_INVALID, scene.client->GetBufferHandle(no_starts[i], &answer));
+        CHECK(answer == 7);
+    }
+    EXPECT(VD_E_INVALID, scene.client->GetBufferHandle(scene.got->buffer, NULL));
+    CHECK(scene.server->IsSharedBuffer(NULL) == FALSE);
+    CHECK(scene.server->IsSharedBuffer(other.buffer) == FALSE);
+    EXPECT(VD_E_INVALID, scene.server->FreeBuffer(NULL, 65536));
+    abandon(other);
+    EXPECT(VD_E_INVALID, scene.client->MapBufferHandle(theirs, &mapped));
+    // None of it did any harm.
+    EXPECT(NOERROR, scene.client->MapBufferHandle(handle, &mapped));
+    CHECK(mapped == scene.got->buffer && mapped[4095] == 'x');
+    EXPECT(NOERROR, scene.theirs->CompleteCommand(scene.got, ERROR_SUCCESS, 4096, 0));
+    IClientVirtualDeviceSet2 *closed = scene.client;
+    closed->AddRef();
+    abandon(scene);
+    EXPECT(VD_E_PROTOCOL, closed->MapBufferHandle(handle, &mapped));
+    EXPECT(VD_E_PROTOCOL, closed->GetBufferHandle((BYTE *)&scene, &handle));
+    closed->Release();
+}
+
 static void take_classes_from(const char *manifest)
 {
     ACTCTXA source;
@@ -519,6 +589,7 @@ int main(int argc, char **argv)
     joining();
     abortion();
     disappearance();
+    strangers();
     wrong += report_unseen();
     // Nothing is in use, so that COM may let go of the DLL.
     CHECK(GetModuleHandleA("sqlvdi.dll") != NULL);

@@ -269,6 +269,23 @@ fn an_object_that_is_no_set(
     });
 }
 
+/// Catches: a Create that fails otherwise than by the name's being taken, or without saying by what.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_of_something_that_is_no_object() {
+    watched(move || {
+        let environment = environment(Backend::Posix);
+        let folder =
+            format!("/dev/shm/vdisim.{}.Host_set_SQLVDIMemoryName_0", environment.namespace);
+        std::fs::create_dir(&folder).unwrap();
+        let taken = ClientSet::new(environment.clone()).create(b"set", &client_config(1));
+        std::fs::remove_dir(&folder).unwrap();
+        let taken = taken.unwrap_err();
+        assert_eq!(taken.status(), HResult::VD_E_PROTOCOL, "{taken}");
+        assert!(taken.to_string().contains("is not a shared memory object"), "{taken}");
+    });
+}
+
 /// Catches: a name that stays taken for ever because somebody has cut its dead owner's object down to
 /// nothing.
 #[cfg(target_os = "linux")]

@@ -8,7 +8,9 @@ use std::marker::PhantomData;
 use std::os::windows::io::{AsRawHandle, OwnedHandle};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, WAIT_ABANDONED, WAIT_OBJECT_0};
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_INVALID_HANDLE, WAIT_ABANDONED, WAIT_OBJECT_0,
+};
 use windows_sys::Win32::System::Threading::{CreateMutexW, ReleaseMutex, WaitForSingleObject};
 
 use super::accounts::Security;
@@ -42,6 +44,10 @@ impl Entry {
                     Err(error) => return Err(failed("CreateFileMapping", name.as_str(), error)),
                     Ok(handle) => return Entry::over(scope, handle, name, security),
                 },
+                // Something of another kind has it.
+                Err(ERROR_INVALID_HANDLE) => {
+                    return Err(RegionError::Exists { object: name.to_string() });
+                }
                 Err(error) => return Err(failed("CreateFileMapping", name.as_str(), error)),
             }
         }

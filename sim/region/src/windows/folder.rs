@@ -8,6 +8,7 @@ use windows_sys::Wdk::Foundation::OBJECT_ATTRIBUTES;
 use windows_sys::Wdk::Storage::FileSystem::{NtOpenDirectoryObject, NtQueryDirectoryObject};
 use windows_sys::Win32::Foundation::{RtlNtStatusToDosError, UNICODE_STRING};
 
+use super::accounts;
 use super::entry::Entry;
 use super::handle::failed;
 use super::names::{Scope, from_kernel, wide};
@@ -34,7 +35,18 @@ pub(crate) fn list(matches: &dyn Fn(&str) -> bool) -> Result<Vec<ObjectInfo>, Re
     Ok(names.filter_map(|name| about(&name).ok()).collect())
 }
 
+/// What there is to know about an object; of one that denies access, that it is there.
 fn about(name: &ObjectName) -> Result<ObjectInfo, RegionError> {
+    match examine(name) {
+        Err(RegionError::Denied { .. }) => {
+            let uid = accounts::number_of("");
+            Ok(ObjectInfo { name: name.clone(), len: 0, uid, gid: uid, mode: 0, inode: 0 })
+        }
+        examined => examined,
+    }
+}
+
+fn examine(name: &ObjectName) -> Result<ObjectInfo, RegionError> {
     let entry = Entry::open(name)?;
     let (handle, generation) = {
         let locked = entry.lock()?;

@@ -3,8 +3,8 @@
 use std::os::windows::io::{FromRawHandle, OwnedHandle};
 
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, ERROR_FILE_NOT_FOUND, ERROR_PATH_NOT_FOUND,
-    GetLastError, HANDLE,
+    ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, ERROR_FILE_NOT_FOUND, ERROR_INVALID_HANDLE,
+    ERROR_PATH_NOT_FOUND, GetLastError, HANDLE,
 };
 
 use crate::RegionError;
@@ -57,6 +57,8 @@ pub(crate) fn failed(call: &'static str, object: &str, error: u32) -> RegionErro
     let errno = error.cast_signed();
     match error {
         _ if is_absent(error) => RegionError::NotFound { object },
+        // What the name stands for is of another kind. Handles of ours are open.
+        ERROR_INVALID_HANDLE => RegionError::NotAnObject { object },
         ERROR_ACCESS_DENIED => RegionError::Denied {
             action: "open",
             object,

@@ -5,6 +5,10 @@
 //! that this is one test after the other; it is the machine's, because Wine 8 looks for no other.
 #![cfg(windows)]
 
+mod deaths;
+mod names;
+mod statements;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -158,6 +162,13 @@ fn doctor_says_what_com_gives_a_client() {
     reg(&scene, &["add", key, "/ve", "/d", &artefacts::drop_in().display().to_string(), "/f"]);
     doctor(&narrow).expect(3).says("has 64 bits and is registered for clients of 32");
     reg(&scene, &["delete", key, "/f"]);
+    // What no user may read as a file: a folder.
+    let key = key.replace(r"WOW6432Node\", "");
+    let before = artefacts::drop_in().display().to_string();
+    reg(&scene, &["add", &key, "/ve", "/d", &scene.path("").display().to_string(), "/f"]);
+    doctor(&wide).expect(3).says("may not read it").says("E_ACCESSDENIED (0x80070005)");
+    client(CLIENTS, &unused).expect(1).says("CoCreateInstance: 0x80070005");
+    reg(&scene, &["add", &key, "/ve", "/d", &before, "/f"]);
     register_narrow(&scene);
     doctor(&narrow).expect(0).says(&dll.display().to_string());
     scene.run(scene.vdisim("unregister")).expect(0).says("nothing is registered");
