@@ -4,9 +4,6 @@ use super::*;
 
 impl Player<'_> {
     pub(super) fn attach(&mut self) -> Played {
-        if let Some(fault) = self.faults.in_create() {
-            return Err(self.stop(format!("every Create was to fail: drop-in {fault}")));
-        }
         let name = self.order.devices[0].as_bytes();
         let wait = Duration::from_millis(self.order.wait);
         self.stage(Stage::Started)?;
