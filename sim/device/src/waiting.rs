@@ -5,11 +5,13 @@
 //! free for the peer, so at most `cpus − 1` waiters of a set do it, counted in the segment. With one
 //! CPU nobody spins at all: the peer could not run meanwhile. And it pays only where work comes that
 //! soon: a waiter whose spinning was in vain a few times goes to sleep at once (one of 64 devices that
-//! takes turns would only keep the CPU from the other 63), until a sleep turns out to be short.
+//! takes turns would only keep the CPU from the other 63), until a sleep turns out to be short. Between
+//! its looks it lets others of its CPU go first: a client's secondary processes may have no other.
 
 use std::{
     hint,
     sync::atomic::{AtomicU32, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -203,6 +205,8 @@ fn spin(watch: &mut impl Watchful, until: Instant, deadline: Option<Instant>) ->
             }
             hint::spin_loop();
         }
+        // On this CPU may be whoever is waited for, or who works for him.
+        thread::yield_now();
     }
     false
 }
