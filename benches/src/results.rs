@@ -168,7 +168,9 @@ impl Results<'_> {
                 (median.as_f64(), interval.map(Vec::as_slice))
             {
                 let [low, high] = [low, high].map(|end| end.as_f64().unwrap_or(f64::NAN));
-                writeln!(f, "| `{name}` | {} |", Shown(&Estimate { median, low, high }))?;
+                // What is no ratio is a rate.
+                let unit = if name.contains("_vs_") { "" } else { "GiB/s" };
+                writeln!(f, "| `{name}` | {} {unit} |", Shown(&Estimate { median, low, high }))?;
             }
         }
         Ok(())
