@@ -4,7 +4,7 @@
 //! Everything the command does is a call of this library; [`command::main`] is the command itself.
 #![forbid(unsafe_code)]
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub mod bench;
 pub mod client;
 pub mod command;

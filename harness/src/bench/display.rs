@@ -63,15 +63,17 @@ fn row(result: &CellResult) -> Vec<String> {
     let mean =
         |of: &dyn Fn(&super::RunFigures) -> f64| result.runs.iter().map(of).sum::<f64>() / runs;
     let switches = mean(&|run| {
-        let all = run.client_context_switches + run.server_context_switches;
-        all as f64 / (run.bytes as f64 / GIB)
+        let both = run.client_context_switches.zip(run.server_context_switches);
+        // NaN if one run has none.
+        let all = both.map_or(f64::NAN, |(client, server)| (client + server) as f64);
+        all / (run.bytes as f64 / GIB)
     });
     row.extend([
         format!("{:.2}", speed.median / GIB),
         format!("±{:.1} %", speed.noise() * 100.0),
         format!("{:.0} %", share.median * 100.0),
         format!("{:.3}", cpu.median),
-        format!("{switches:.0}"),
+        if switches.is_nan() { "–".to_owned() } else { format!("{switches:.0}") },
         format!("{:.1}", mean(&|run| run.in_flight)),
         percentiles(&stages.get_command),
         percentiles(&stages.client_work),

@@ -1,33 +1,26 @@
 //! Where it is measured.
 
-use std::fs;
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 use super::results::Machine;
 
 impl Machine {
     /// This one.
     pub fn here() -> Machine {
-        let processors = read("/proc/cpuinfo");
-        let memory = field(&read("/proc/meminfo"), "MemTotal")
-            .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+        let kind = RefreshKind::nothing()
+            .with_cpu(CpuRefreshKind::nothing())
+            .with_memory(MemoryRefreshKind::nothing().with_ram());
+        let system = System::new_with_specifics(kind).ok();
+        let first = system.as_ref().and_then(|system| system.cpus().first());
+        let processor = first.map(|cpu| cpu.brand().trim().to_owned());
         Machine {
-            processor: field(&processors, "model name").unwrap_or_else(|| "unknown".to_owned()),
+            processor: processor
+                .filter(|brand| !brand.is_empty())
+                .unwrap_or_else(|| "unknown".to_owned()),
             cpus: u32::try_from(vdi_region::usable_cpus()).unwrap_or(u32::MAX),
-            memory: memory.unwrap_or(0) << 10,
+            memory: system.as_ref().map_or(0, System::total_memory),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            kernel: System::kernel_version().unwrap_or_default(),
         }
     }
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default()
-}
-
-/// The value behind the first `name: `.
-fn field(text: &str, name: &str) -> Option<String> {
-    let value = |line: &str| {
-        Some(line.strip_prefix(name)?.trim_start().strip_prefix(':')?.trim().to_owned())
-    };
-    text.lines().find_map(value)
 }

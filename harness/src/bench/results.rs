@@ -154,10 +154,10 @@ pub struct RunFigures {
     pub client_cpu_seconds: f64,
     /// CPU seconds of the server half meanwhile.
     pub server_cpu_seconds: f64,
-    /// Context switches of the client's processes while the stream ran.
-    pub client_context_switches: u64,
-    /// Context switches of the server half meanwhile.
-    pub server_context_switches: u64,
+    /// Context switches of the client's processes while the stream ran, where the system counts them.
+    pub client_context_switches: Option<u64>,
+    /// Context switches of the server half meanwhile, where the system counts them.
+    pub server_context_switches: Option<u64>,
     /// Commands that were answered.
     pub commands: u64,
     /// Commands between being sent and being answered, on average.

@@ -451,8 +451,7 @@ impl<'b> Rounds<'b> {
     /// What the media may hold of one run; `None` if there are none or nobody knows.
     fn media_room(&self) -> Option<u64> {
         let Contender::Command(_) = self.bench.contender else { return None };
-        let volume = rustix::fs::statvfs(self.media.path()).ok()?;
-        let free = volume.f_bavail * volume.f_frsize;
+        let free = fs4::available_space(self.media.path()).ok()?;
         Some(free / self.bench.sweep.devices.len().max(1) as u64)
     }
 

@@ -23,7 +23,7 @@ use super::results::RunFigures;
 use super::stream::{Pattern, PatternSink, PatternSource};
 use super::sweep::{Cell, Operation};
 use super::watch::{Seen, Watch};
-use crate::process::ProcessGroup;
+use crate::process::{ProcessGroup, death_of};
 
 /// How often the processes are looked at. Each look is a context switch more.
 const LOOK: Duration = Duration::from_millis(50);
@@ -353,14 +353,9 @@ fn with_words(what: String, words: &str) -> String {
 
 /// How a process ended.
 fn how(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with exit code {code}"),
-        (None, Some(signal)) => {
-            let name = nix::sys::signal::Signal::try_from(signal);
-            let name = name.map_or_else(|_| signal.to_string(), |signal| signal.to_string());
-            format!("was killed by {name}")
-        }
+    match (death_of(status), status.code()) {
+        (Some(death), _) => format!("was killed by {death}"),
+        (None, Some(code)) => format!("ended with exit code {code}"),
         (None, None) => format!("ended: {status}"),
     }
 }

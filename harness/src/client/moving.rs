@@ -119,7 +119,11 @@ pub(crate) fn settle_file(file: &File, end: Option<u64>) -> io::Result<()> {
     if let Some(end) = end {
         file.set_len(end)?;
     }
-    file.sync_all()
+    match file.sync_all() {
+        // Windows has nothing to make durable for a handle that cannot write.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        settled => settled,
+    }
 }
 
 /// Has the bytes moved by a second process that maps the buffers by their handles. A request is a

@@ -1,8 +1,6 @@
 //! `vdisim bench`.
 
-use std::fs::Permissions;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -277,10 +275,7 @@ impl Place {
         if !folder.is_dir() {
             return Err(refused(path, &format!("there is no folder {}", folder.display())));
         }
-        // As every new file, not as a secret one.
-        let access = Permissions::from_mode(0o666);
-        let file = tempfile::Builder::new().permissions(access).tempfile_in(folder);
-        let file = file.map_err(|error| refused(path, &error))?;
+        let file = file_in(folder).map_err(|error| refused(path, &error))?;
         Ok(Place { path: path.to_owned(), file })
     }
 
@@ -318,4 +313,18 @@ pub(super) fn execute_mover(arguments: &Mover) -> Result<(), Failure> {
         output::print(&sum.to_string())?;
     }
     Ok(())
+}
+
+/// A file with the rights of every new one, not of a secret one.
+#[cfg(unix)]
+fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)
+}
+
+/// A file with the rights of its folder.
+#[cfg(not(unix))]
+fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
+    NamedTempFile::new_in(folder)
 }

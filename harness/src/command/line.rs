@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 use super::bench;
 #[cfg(windows)]
 use super::registration;
@@ -69,10 +69,10 @@ enum Command {
     /// Judge a client by the rules of VDI; without --client, vdisim tests itself
     Test(test::Arguments),
     /// Measure what the interface costs a client: throughput, latencies, CPU time; compare with before
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     Bench(bench::Arguments),
     /// The client that bench brings
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     #[command(hide = true)]
     Mover(bench::Mover),
     /// Name the rules that clients are judged by
@@ -136,9 +136,9 @@ fn execute(command: Command) -> ExitCode {
         #[cfg(windows)]
         Command::Unregister(arguments) => registration::unregister(&arguments),
         Command::Test(arguments) => test::execute(&arguments),
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", windows))]
         Command::Bench(arguments) => bench::execute(&arguments),
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", windows))]
         Command::Mover(arguments) => bench::execute_mover(&arguments),
         Command::List(arguments) => list::execute(&arguments),
         Command::Play(arguments) => play::execute(&arguments),

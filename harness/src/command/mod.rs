@@ -2,7 +2,7 @@
 
 mod assets;
 mod backup;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod bench;
 mod client;
 mod database;

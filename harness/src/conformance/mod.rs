@@ -48,6 +48,6 @@ pub use subject::{Subject, SubjectError};
 
 pub(crate) use probe::probe;
 pub use script::Operation;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub(crate) use subject::Brief;
 pub(crate) use trial::play_order;

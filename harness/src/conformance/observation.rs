@@ -64,6 +64,13 @@ pub(crate) struct Call {
     pub(crate) result: Value,
 }
 
+impl Call {
+    /// Whether `name` was called, by that name or, as COM's interface has it as well, by one with `Ex`.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name.strip_suffix("Ex").unwrap_or(&self.name) == name
+    }
+}
+
 /// What the drop-in noticed beside calls.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientEvent {
@@ -127,7 +134,7 @@ impl Act {
     }
 
     pub(crate) fn calls_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Call> {
-        self.calls.iter().filter(move |call| call.name == name)
+        self.calls.iter().filter(move |call| call.is(name))
     }
 
     /// Why the script went no further, in words.

@@ -273,9 +273,9 @@ impl Run {
         interrupted: &AtomicBool,
         result: &mut CaseResult,
     ) -> Result<(), TrialError> {
-        if trial.syscalls && !can_watch_syscalls() {
+        if let Some(missing) = what_is_missing(trial) {
             result.verdict = Verdict::Skip;
-            result.reason = Some("no strace".to_owned());
+            result.reason = Some(missing.to_owned());
             return Ok(());
         }
         let fresh = result.clone();
@@ -527,6 +527,17 @@ fn said(act: &Act) -> Option<String> {
 /// Whether the drop-in is told to read time-outs as seconds.
 fn reads_seconds() -> bool {
     std::env::var_os("VDISIM_TIMEOUT_UNIT").is_some_and(|unit| unit == "s")
+}
+
+/// What the trial takes of the machine that this one does not have.
+fn what_is_missing(trial: &ClientTrial) -> Option<&'static str> {
+    if trial.syscalls && !can_watch_syscalls() {
+        Some("no strace")
+    } else if (trial.file_limit.is_some() || trial.private) && !cfg!(unix) {
+        Some("no ulimit and no umask")
+    } else {
+        None
+    }
 }
 
 fn can_watch_syscalls() -> bool {

@@ -373,7 +373,7 @@ fn refusal(fault: DropInFault, calls: &[Call]) -> Option<Entry> {
         DropInFault::Memory => HResult::VD_E_MEMORY,
         _ => HResult::VD_E_SECURITY,
     };
-    let refused = |call: &&Call| call.name == "Create" && call.status == status;
+    let refused = |call: &&Call| call.is("Create") && call.status == status;
     let Call { time, pid, .. } = *calls.iter().find(refused)?;
     let text = format!("drop-in {fault} in Create");
     Some(Entry { time, pid, what: What::Fault { text, cuts: true, is_violent: true } })

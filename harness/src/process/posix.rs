@@ -43,3 +43,9 @@ pub(crate) fn signal_of(status: ExitStatus) -> Option<i32> {
 pub(crate) fn crash_of(status: ExitStatus) -> Option<String> {
     signal_of(status).map(|signal| format!("signal {signal}"))
 }
+
+/// What a process died of, by its name.
+pub(crate) fn death_of(status: ExitStatus) -> Option<String> {
+    let signal = signal_of(status)?;
+    Some(Signal::try_from(signal).map_or_else(|_| signal.to_string(), |known| known.to_string()))
+}

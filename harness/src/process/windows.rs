@@ -45,3 +45,8 @@ pub(crate) fn crash_of(status: ExitStatus) -> Option<String> {
     let code = status.code()?.cast_unsigned();
     (code & ERROR == ERROR).then(|| format!("exception {code:#010x}"))
 }
+
+/// What a process died of, by its name.
+pub(crate) fn death_of(status: ExitStatus) -> Option<String> {
+    crash_of(status)
+}

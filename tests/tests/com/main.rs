@@ -6,6 +6,7 @@
 #![cfg(windows)]
 
 mod deaths;
+mod judged;
 mod names;
 mod statements;
 

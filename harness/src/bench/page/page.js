@@ -107,7 +107,7 @@ function stages() {
   const table = element("table", {}, element("thead", {}, element("tr", {}, ...titles)), body);
   const runs = element("tbody");
   result.runs.forEach((run, k) => {
-    const numbers = [short(gib(run) / run.seconds), short(run.clientCpuSeconds / gib(run)), short(run.serverCpuSeconds / gib(run)), short(run.clientContextSwitches / gib(run)), short(run.serverContextSwitches / gib(run)), `${short(run.inFlight)} (${run.inFlightMax})`, short(run.withClient), run.flushSeconds ? microsText(run.flushSeconds * 1e6) : "–"];
+    const numbers = [short(gib(run) / run.seconds), short(run.clientCpuSeconds / gib(run)), short(run.serverCpuSeconds / gib(run)), switchesText(run.clientContextSwitches, gib(run)), switchesText(run.serverContextSwitches, gib(run)), `${short(run.inFlight)} (${run.inFlightMax})`, short(run.withClient), run.flushSeconds ? microsText(run.flushSeconds * 1e6) : "–"];
     runs.append(element("tr", {}, element("td", {}, String(k + 1)), ...numbers.map((number) => element("td", {}, number))));
   });
   const runTitles = ["Run", "GiB/s", "client CPU s/GiB", "server CPU s/GiB", "client switches/GiB", "server switches/GiB", "in flight (max)", "with the client", "Flush"].map((title) => element("th", {}, title));
@@ -126,7 +126,7 @@ function columns() {
   const stage = (title, name) => ({ title, ruled: name === "getCommand", by: (r) => r.stages[name]?.p50 ?? -1, show: (r) => (r.stages[name] ? `${microsText(r.stages[name].p50)} / ${microsText(r.stages[name].p99)}` : "–") });
   const client = (r) => mean(r, (run) => run.clientCpuSeconds / gib(run));
   const server = (r) => mean(r, (run) => run.serverCpuSeconds / gib(run));
-  const switches = (r) => mean(r, (run) => (run.clientContextSwitches + run.serverContextSwitches) / gib(run));
+  const switches = (r) => (counted(r) ? mean(r, (run) => (run.clientContextSwitches + run.serverContextSwitches) / gib(run)) : -1);
   return [
     { title: "Operation", always: true, by: (r) => data.sweep.operations.indexOf(r.cell.operation), show: (r) => r.cell.operation },
     { title: "Devices", always: true, by: (r) => r.cell.devices, show: (r) => String(r.cell.devices) },
@@ -135,7 +135,7 @@ function columns() {
     { title: "±", by: (r) => noise(r.bytesPerSecond), show: (r) => percentText(noise(r.bytesPerSecond)) },
     { title: "of memcpy", by: (r) => r.shareOfMemoryCopy?.median ?? 0, show: (r) => (r.shareOfMemoryCopy ? percentText(r.shareOfMemoryCopy.median, 0) : "–") },
     { title: "CPU s/GiB, client + server", ruled: true, by: (r) => r.cpuSecondsPerGib.median, show: (r) => [`${short(client(r))} + ${short(server(r))}`, meter([client(r) / cpuMost, "var(--s1)"], [server(r) / cpuMost, "var(--s2)"])] },
-    { title: "switches/GiB", by: switches, show: (r) => short(switches(r)) },
+    { title: "switches/GiB", by: switches, show: (r) => (counted(r) ? short(switches(r)) : "–") },
     { title: "in flight", by: (r) => mean(r, (run) => run.inFlight), show: (r) => mean(r, (run) => run.inFlight).toFixed(1) },
     stage("GetCommand p50 / p99", "getCommand"), stage("client's work", "clientWork"), stage("Complete → next", "completeToNext"), stage("round trip", "roundTrip"),
   ];

@@ -10,6 +10,10 @@ const sameCell = (a, b) => cellName(a) === cellName(b);
 const colour = (k) => `var(--s${k % 6})`;
 
 // Three digits that matter.
+// Not every system counts context switches.
+const counted = (r) => r.runs.every((run) => run.clientContextSwitches !== null && run.serverContextSwitches !== null);
+const switchesText = (switches, bytes) => (switches === null ? "–" : short(switches / bytes));
+
 function short(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);

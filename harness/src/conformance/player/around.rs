@@ -1,39 +1,17 @@
 //! What a player needs of the system: the client's death, and its shared objects.
 
+#[cfg(unix)]
+#[path = "around/posix.rs"]
+mod platform;
+#[cfg(not(unix))]
+#[path = "around/portable.rs"]
+mod platform;
+
 use vdi_device::Environment;
 
 use crate::conformance::record::Object;
 
-#[cfg(unix)]
-pub(super) fn kill(pid: u32) -> std::io::Result<()> {
-    use nix::sys::signal::{Signal, kill};
-    let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
-    kill(pid, Signal::SIGKILL).map_err(std::io::Error::from)
-}
-
-#[cfg(not(unix))]
-pub(super) fn kill(_: u32) -> std::io::Result<()> {
-    Err(std::io::ErrorKind::Unsupported.into())
-}
-
-/// A process that this one has started, if any lives.
-#[cfg(target_os = "linux")]
-pub(super) fn child_of(pid: u32) -> Option<u32> {
-    let parent = |process: &u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        // Behind the name, which may hold anything: the state, then the parent.
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-    };
-    let entries = std::fs::read_dir("/proc").ok()?.flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .find(|process| parent(process) == Some(pid))
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn child_of(_: u32) -> Option<u32> {
-    None
-}
+pub(super) use platform::{child_of, kill};
 
 /// A process that does nothing until this is dropped.
 pub(super) struct Held(u32);

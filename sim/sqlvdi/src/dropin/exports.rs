@@ -228,7 +228,7 @@ unsafe extern "C" fn set_get_buffer_handle(
         answer.map(|answer| unsafe { handle.write(answer) })
     });
     if let Some(call) = call {
-        let arguments = json!({"buffer": address(buffer)});
+        let arguments = json!({"buffer": trace::address(buffer)});
         call.returned(&set_label(set), arguments, status, json!({"handle": answer.ok()}));
     }
     status
@@ -252,7 +252,7 @@ unsafe extern "C" fn set_map_buffer_handle(
         answer.map(|answer| unsafe { buffer.write(answer) })
     });
     if let Some(call) = call {
-        let results = json!({"buffer": answer.ok().map(|buffer| address(buffer))});
+        let results = json!({"buffer": answer.ok().map(|buffer| trace::address(buffer))});
         let arguments = json!({"handle": handle.cast_unsigned()});
         call.returned(&set_label(set), arguments, status, results);
     }
@@ -335,7 +335,7 @@ unsafe extern "C" fn device_get_command(
                 "code": given.command_code.to_string(),
                 "size": given.size,
                 "position": given.position,
-                "buffer": address(given.buffer),
+                "buffer": trace::address(given.buffer),
             })
         });
         call.returned(&device_label(device), json!({"timeout": timeout}), status, results);
@@ -465,10 +465,6 @@ fn device_label(device: Result<&Device, HResult>) -> String {
 
 fn text(name: Result<&[u8], HResult>) -> Option<String> {
     name.ok().map(|name| String::from_utf8_lossy(name).into_owned())
-}
-
-fn address(pointer: *const u8) -> String {
-    format!("{pointer:p}")
 }
 
 fn config_fields(config: Result<VdConfig, HResult>) -> Value {

@@ -111,6 +111,11 @@ impl Call {
     }
 }
 
+/// An address as traces have it.
+pub(super) fn address(pointer: *const u8) -> String {
+    format!("{pointer:p}")
+}
+
 /// Records what is no call.
 pub(super) fn event(name: &'static str, details: Value) {
     if ON.load(Ordering::Relaxed) {

@@ -1,6 +1,7 @@
 //! The client's objects.
 #![allow(non_snake_case, reason = "the names of the interface")]
 
+use std::cell::Cell;
 use std::ffi::{OsStr, c_void};
 use std::ptr;
 use std::sync::Arc;
@@ -74,10 +75,22 @@ impl ClientSetObject {
         call: &'static str,
         body: impl FnOnce(&DeviceSet) -> Result<(), HResult>,
     ) -> HRESULT {
+        self.told(call, body, || (json!({}), json!({})))
+    }
+
+    /// [`plain`](Self::plain) for a call whose trace has arguments and results, which `words` knows
+    /// when it has returned.
+    fn told(
+        &self,
+        call: &'static str,
+        body: impl FnOnce(&DeviceSet) -> Result<(), HResult>,
+        words: impl FnOnce() -> (Value, Value),
+    ) -> HRESULT {
         let call = trace::call(call);
         let status = guarded(|| body(self.set));
         if let Some(call) = call {
-            call.returned(&self.set.label(), json!({}), status.0, json!({}));
+            let (arguments, results) = words();
+            call.returned(&self.set.label(), arguments, status.0, results);
         }
         status
     }
@@ -157,23 +170,31 @@ impl IClientVirtualDeviceSet_Impl for ClientSetObject_Impl {
     }
 
     unsafe fn GetBufferHandle(&self, buffer: *mut u8, handle: *mut u32) -> HRESULT {
-        self.plain("GetBufferHandle", |set| {
+        let got = Cell::new(None);
+        let body = |set: &DeviceSet| {
             let handle = needed(handle)?;
             let answer = set.get_buffer_handle(needed(buffer)?)?;
+            got.set(Some(answer));
             // SAFETY: not null, so it is the number that the interface asks for.
             unsafe { handle.write(answer) };
             Ok(())
-        })
+        };
+        let words = || (json!({"buffer": trace::address(buffer)}), json!({"handle": got.get()}));
+        self.told("GetBufferHandle", body, words)
     }
 
     unsafe fn MapBufferHandle(&self, handle: u32, buffer: *mut *mut u8) -> HRESULT {
-        self.plain("MapBufferHandle", |set| {
+        let mapped = Cell::new(None);
+        let body = |set: &DeviceSet| {
             let buffer = needed(buffer)?;
             let answer = set.map_buffer_handle(handle)?;
+            mapped.set(Some(trace::address(answer)));
             // SAFETY: not null, so it is the pointer that the interface asks for.
             unsafe { buffer.write(answer) };
             Ok(())
-        })
+        };
+        let words = || (json!({"handle": handle}), json!({"buffer": mapped.take()}));
+        self.told("MapBufferHandle", body, words)
     }
 }
 
