@@ -228,7 +228,7 @@ mod tests {
             text.contains("- `stream_cold_vs_ring`: the interval does not reach the goal; "),
             "{text}"
         );
-        assert!(text.contains("| `backup_vs_stream` | 0.650 (0.600–0.700) |"), "{text}");
+        assert!(text.contains("| `backup_vs_stream` | 0.650 (0.600–0.700)  |"), "{text}");
         assert!(!text.contains("pairs_kept"), "{text}");
     }
 

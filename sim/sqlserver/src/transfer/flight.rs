@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crossbeam::queue::SegQueue;
 use vdi_device::Completed;
-use vdi_protocol::CommandCode;
+use vdi_protocol::{CommandCode, CompletionCode};
 
 use super::cause::PendingCommand;
 
@@ -60,9 +60,20 @@ impl Flight {
         Some((self.describe(&sent), completed))
     }
 
-    /// The command that has been with the client longest.
+    /// The command that has been with the client longest. One that it has answered is none, though
+    /// nobody has looked at the answer yet.
     pub(crate) fn oldest(&self) -> Option<PendingCommand> {
-        self.sent.first().map(|sent| self.describe(sent))
+        let arrived: Vec<Completed> = std::iter::from_fn(|| self.inbox.pop()).collect();
+        let is_answered = |sent: &&Sent| {
+            let answers = |it: &Completed| {
+                it.context == sent.n && it.completion != CompletionCode::ERROR_OPERATION_ABORTED
+            };
+            arrived.iter().any(answers)
+        };
+        let oldest = self.sent.iter().find(|sent| !is_answered(sent));
+        let oldest = oldest.map(|sent| self.describe(sent));
+        arrived.into_iter().for_each(|completed| self.inbox.push(completed));
+        oldest
     }
 
     fn describe(&self, sent: &Sent) -> PendingCommand {
@@ -74,5 +85,35 @@ impl Flight {
             size: sent.size,
             age: sent.since.elapsed(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Catches: a command that the client has answered, told of as the one that it has had for longest; an
+    // answer that is lost by looking; an abort's completion that is taken for an answer.
+    #[test]
+    fn what_was_answered_is_not_with_the_client() {
+        let inbox = Arc::new(Inbox::new());
+        let mut flight = Flight::new(0, "set", Arc::clone(&inbox));
+        (1..=3).for_each(|n| flight.departs(n, CommandCode::WRITE, 512));
+        let aborted = CompletionCode::ERROR_OPERATION_ABORTED;
+        for (context, completion) in [(1, CompletionCode::ERROR_SUCCESS), (2, aborted)] {
+            inbox.push(Completed {
+                code: CommandCode::WRITE,
+                size: 512,
+                completion,
+                bytes: 0,
+                claimed: 0,
+                position: 0,
+                buffer: None,
+                context,
+            });
+        }
+        assert_eq!(flight.oldest().map(|command| command.n), Some(2));
+        assert_eq!(flight.arrives().map(|(command, _)| command.n), Some(1));
+        assert_eq!(flight.arrives().map(|(command, _)| command.n), Some(2));
     }
 }
