@@ -178,10 +178,10 @@ impl Session {
     }
 
     /// What the server published before it died counts: a backup whose devices it had all closed is
-    /// not aborted any more.
+    /// not aborted any more, and that its process ends then is no news.
     fn server_died(&self, pid: u32) {
-        self.event(&Event::ServerDied { pid });
         if !self.segment.all_closed() {
+            self.event(&Event::ServerDied { pid });
             self.abort(AbortCause::with_detail(AbortKind::ServerDied, pid));
         }
     }
