@@ -19,6 +19,7 @@ use vdi_protocol::{ClientCall, CompletionCode, HResult, State, VdConfig};
 use super::case::{Cell, Trial};
 use super::catalogue;
 use super::implementation::{LOAD, Server, load};
+use super::strays::Clearing;
 use super::trial::TrialError;
 use crate::process::{ProcessGroup, crash_of};
 use serving::{Serving, ServingDevice, attach};
@@ -70,6 +71,8 @@ pub(crate) fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(folder.join("said"))?);
+    // Dropped behind the process: one that was killed has left its set.
+    let _clearing = Clearing { namespace, agent_lives: false };
     let mut group = ProcessGroup::spawn(&mut command)?;
     let Some(status) = group.wait_within(stall)? else { return Ok(Seen::Hang) };
     if crash_of(status).is_some() {

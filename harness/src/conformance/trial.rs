@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use fake_sqlserver::transfer::{DropInFault, FaultPlan};
 use vdi_device::{CREATE_FAULT, Environment, Namespace, Rendezvous};
 use vdi_protocol::HResult;
-use vdi_region::{list_objects, remove_leftover};
 
 use super::front::{self, Desk, Front};
 use super::observation::{Act, Call, Ended, read_record, read_trace};
@@ -22,7 +21,7 @@ use super::patterns::Patterns;
 use super::record::{Entry, What, now};
 use super::resident::Resident;
 use super::script::{Order, Script, Step};
-use super::strays::end_strays;
+use super::strays::{Clearing, clear, end_strays};
 use super::subject::{Brief, Subject};
 use crate::launch::{Launch, prepend};
 use crate::process::{ProcessGroup, signal_of};
@@ -44,9 +43,6 @@ const DATA: &str = "data";
 
 /// The folder of a case with its commands.
 const COMMANDS: &str = "bin";
-
-/// How the name of the object ends by which a resident agent learns its settings.
-const RENDEZVOUS: &str = ".rendezvous";
 
 /// Most that a client may say.
 const MOST_OUTPUT: u64 = 16 << 20;
@@ -379,24 +375,6 @@ fn refusal(fault: DropInFault, calls: &[Call]) -> Option<Entry> {
     Some(Entry { time, pid, what: What::Fault { text, cuts: true, is_violent: true } })
 }
 
-/// Ends the namespace's processes and removes its objects when it is dropped.
-struct Clearing<'n> {
-    namespace: &'n str,
-    /// The next statement is for an agent in the namespace, whose processes stay.
-    agent_lives: bool,
-}
-
-impl Drop for Clearing<'_> {
-    fn drop(&mut self) {
-        // Where the statement ended well, nobody is left by now.
-        if !self.agent_lives {
-            end_strays(self.namespace);
-        }
-        // What can't be removed stays for `vdisim doctor`.
-        let _ = clear(self.namespace);
-    }
-}
-
 /// Both processes; dropping it kills what is left of them.
 struct Pair {
     server: ProcessGroup,
@@ -450,20 +428,6 @@ fn has_synced(path: &Path) -> Option<bool> {
     let flags = ["O_SYNC", "O_DSYNC", "O_DIRECT"];
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     Some(calls.iter().any(|call| text.contains(call)) || words.any(|word| flags.contains(&word)))
-}
-
-/// Removes what a namespace still holds; the names.
-fn clear(namespace: &str) -> io::Result<Vec<String>> {
-    let environment = Environment::from_process().map_err(io::Error::other)?;
-    let prefix = format!("vdisim.{namespace}.");
-    let objects = list_objects(environment.backend, &prefix).map_err(io::Error::other)?;
-    for object in &objects {
-        // What another process still holds goes with that process.
-        let _ = remove_leftover(environment.backend, object);
-    }
-    // What the runner itself left there for a resident agent is nobody's leftover.
-    let left = objects.iter().filter(|object| !object.name.as_str().ends_with(RENDEZVOUS));
-    Ok(left.map(|object| object.name.as_str().to_owned()).collect())
 }
 
 /// The environment of the process that plays a script.

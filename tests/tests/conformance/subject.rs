@@ -68,3 +68,11 @@ pub(crate) fn verdicts(results: &Value) -> BTreeMap<String, String> {
 pub(crate) fn is_broken(verdict: &str) -> bool {
     matches!(verdict, "FAIL" | "CRASH" | "HANG")
 }
+
+/// The shared objects of a run.
+pub(crate) fn objects_of(run: u32) -> Vec<String> {
+    let ours = format!("vdisim.t{run}-");
+    let objects = std::fs::read_dir("/dev/shm").unwrap().flatten();
+    let names = objects.map(|object| object.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(&ours)).collect()
+}

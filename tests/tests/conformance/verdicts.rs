@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use rstest::rstest;
 use vdisim_tests::Scene;
 
-use crate::subject::{good_client, results, suite, suite_of, verdicts};
+use crate::subject::{good_client, objects_of, results, suite, suite_of, verdicts};
 
 const ONE: &str = "client/Write/full";
 
@@ -224,14 +224,6 @@ fn a_signal_ends_everything_and_what_is_known_is_told(#[case] signal: Signal) {
         let text = fs::read_to_string(folder.join(name)).unwrap();
         assert!(text.contains("the run was interrupted") || text.contains("Bail out!"), "{text}");
     }
-}
-
-/// The shared objects of a run.
-fn objects_of(run: u32) -> Vec<String> {
-    let ours = format!("vdisim.t{run}-");
-    let objects = fs::read_dir("/dev/shm").unwrap().flatten();
-    let names = objects.map(|object| object.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.starts_with(&ours)).collect()
 }
 
 fn await_object_of(run: u32) {
