@@ -23,7 +23,7 @@ use super::results::RunFigures;
 use super::stream::{Pattern, PatternSink, PatternSource};
 use super::sweep::{Cell, Operation};
 use super::watch::{Seen, Watch};
-use crate::process::{ProcessGroup, death_of};
+use crate::process::{ProcessGroup, crash_of};
 
 /// How often the processes are looked at. Each look is a context switch more.
 const LOOK: Duration = Duration::from_millis(50);
@@ -353,8 +353,8 @@ fn with_words(what: String, words: &str) -> String {
 
 /// How a process ended.
 fn how(status: ExitStatus) -> String {
-    match (death_of(status), status.code()) {
-        (Some(death), _) => format!("was killed by {death}"),
+    match (crash_of(status), status.code()) {
+        (Some(crash), _) => format!("was killed by {crash}"),
         (None, Some(code)) => format!("ended with exit code {code}"),
         (None, None) => format!("ended: {status}"),
     }

@@ -118,7 +118,7 @@ impl Resident {
         let trace = trace.display().to_string();
         let mut settings = vec![("VDISIM_TRACE", trace.as_str())];
         settings.extend(unit.map(|unit| ("VDISIM_TIMEOUT_UNIT", unit)));
-        settings.extend(create_fault.map(|fault| (CREATE_FAULT, fault.sabotage().name())));
+        settings.extend(create_fault.map(DropInFault::setting));
         let left = Rendezvous::leave(&self.environment, &settings)
             .map_err(|error| TrialError::Bug(error.to_string()))?;
         self.set_going()?;

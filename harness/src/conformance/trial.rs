@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fake_sqlserver::transfer::{DropInFault, FaultPlan};
-use vdi_device::{CREATE_FAULT, Environment, Namespace, Rendezvous};
+use vdi_device::{Environment, Namespace, Rendezvous};
 use vdi_protocol::HResult;
 
 use super::front::{self, Desk, Front};
@@ -360,7 +360,7 @@ fn refuse_create(namespace: &str, fault: DropInFault) -> Result<Rendezvous, Tria
     let bug = |error: vdi_device::Error| TrialError::Bug(error.to_string());
     let mut environment = Environment::from_process().map_err(bug)?;
     environment.namespace = Namespace::new(namespace).map_err(bug)?;
-    Rendezvous::leave(&environment, &[(CREATE_FAULT, fault.sabotage().name())]).map_err(bug)
+    Rendezvous::leave(&environment, &[fault.setting()]).map_err(bug)
 }
 
 /// What the record says of a Create that the plan had fail, if the client called it.

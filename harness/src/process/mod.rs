@@ -9,6 +9,4 @@ mod platform;
 mod platform;
 
 pub use group::ProcessGroup;
-#[cfg(any(target_os = "linux", windows))]
-pub(crate) use platform::death_of;
 pub(crate) use platform::{crash_of, signal_of};

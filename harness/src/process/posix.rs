@@ -39,13 +39,9 @@ pub(crate) fn signal_of(status: ExitStatus) -> Option<i32> {
     status.signal()
 }
 
-/// How a process died, if it did not end by itself.
+/// What a process died of, if it did not end by itself: the signal's name.
 pub(crate) fn crash_of(status: ExitStatus) -> Option<String> {
-    signal_of(status).map(|signal| format!("signal {signal}"))
-}
-
-/// What a process died of, by its name.
-pub(crate) fn death_of(status: ExitStatus) -> Option<String> {
     let signal = signal_of(status)?;
-    Some(Signal::try_from(signal).map_or_else(|_| signal.to_string(), |known| known.to_string()))
+    let known = Signal::try_from(signal).map(|known| known.to_string());
+    Some(known.unwrap_or_else(|_| format!("signal {signal}")))
 }

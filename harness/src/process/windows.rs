@@ -39,14 +39,9 @@ pub(crate) fn signal_of(_: ExitStatus) -> Option<i32> {
     None
 }
 
-/// How a process died, if it did not end by itself: of an exception, whose code it ends with.
+/// What a process died of, if it did not end by itself: an exception, whose code it ends with.
 pub(crate) fn crash_of(status: ExitStatus) -> Option<String> {
     const ERROR: u32 = 0xC000_0000;
     let code = status.code()?.cast_unsigned();
     (code & ERROR == ERROR).then(|| format!("exception {code:#010x}"))
-}
-
-/// What a process died of, by its name.
-pub(crate) fn death_of(status: ExitStatus) -> Option<String> {
-    crash_of(status)
 }

@@ -4,8 +4,9 @@ use std::sync::{Arc, mpsc};
 
 use vdi_device::{Error, Request, ServerDevice, ServerSet};
 use vdi_protocol::state::{Condition, ServerCall};
-use vdi_protocol::{CommandCode, DeviceEvent, DeviceState, Direction, ServerConfig};
+use vdi_protocol::{CommandCode, DeviceEvent, DeviceState};
 
+use super::serving::decided;
 use super::*;
 use crate::conformance::case::{Circumstance, ServerCell};
 use crate::conformance::implementation::Server as Half;
@@ -80,13 +81,7 @@ impl Server {
     fn begin(&self, max_transfer_size: u32) -> Reached<HResult> {
         let set = self.set()?;
         let asked = set.get_configuration().unwrap_or_else(|_| VdConfig::default());
-        Ok(status(set.begin_configuration(&ServerConfig {
-            features: asked.features().answer(Direction::Backup, true),
-            block_size: SMALL,
-            alignment: 0,
-            max_transfer_size,
-            time_out: 60_000,
-        })))
+        Ok(status(set.begin_configuration(&decided(&asked, max_transfer_size))))
     }
 
     fn signal_abort(&self) -> Reached {

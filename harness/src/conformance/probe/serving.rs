@@ -54,12 +54,13 @@ pub(super) fn attach(
     }
 }
 
-fn decided(asked: &VdConfig) -> ServerConfig {
+/// What a server makes of what its client asked for.
+pub(super) fn decided(asked: &VdConfig, max_transfer_size: u32) -> ServerConfig {
     ServerConfig {
         features: asked.features().answer(Direction::Backup, true),
         block_size: 512,
         alignment: 0,
-        max_transfer_size: SIZE,
+        max_transfer_size,
         time_out: 60_000,
     }
 }
@@ -72,7 +73,7 @@ fn theirs(error: impl std::fmt::Display) -> String {
 impl Serving for ServerSet {
     fn configure(&self) -> Reached {
         let asked = self.get_configuration().map_err(word)?;
-        self.begin_configuration(&decided(&asked)).map_err(word)?;
+        self.begin_configuration(&decided(&asked, SIZE)).map_err(word)?;
         self.request_buffers(SIZE, 0, 4).map_err(word)?;
         self.end_configuration().map_err(word)
     }
@@ -122,7 +123,7 @@ impl ServingDevice for OurDevice {
 impl Serving for CallerServer {
     fn configure(&self) -> Reached {
         let asked = self.get_configuration().map_err(theirs)?;
-        self.begin_configuration(&decided(&asked)).map_err(theirs)?;
+        self.begin_configuration(&decided(&asked, SIZE)).map_err(theirs)?;
         self.request_buffers(SIZE, 0, 4).map_err(theirs)?;
         self.end_configuration().map_err(theirs)
     }

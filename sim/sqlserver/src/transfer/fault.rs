@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use serde_saphyr::Spanned;
-use vdi_device::Sabotage;
+use vdi_device::{CREATE_FAULT, Sabotage};
 use vdi_protocol::{CommandCode, CompletionCode};
 
 use super::preset::{PRESETS, preset_names};
@@ -201,6 +201,11 @@ impl DropInFault {
             DropInFault::VersionMismatch => Sabotage::OtherVersion,
             DropInFault::Memory => Sabotage::Memory,
         }
+    }
+
+    /// The setting of the drop-in that has every Create fail so.
+    pub fn setting(self) -> (&'static str, &'static str) {
+        (CREATE_FAULT, self.sabotage().name())
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vdi_device::{CREATE_FAULT, Environment, Fence, Reason, Rendezvous, ServerSet};
+use vdi_device::{Environment, Fence, Reason, Rendezvous, ServerSet};
 use vdi_protocol::{CommandCode, Direction, Features, Mode, ServerConfig, VdConfig};
 
 use super::abort::AbortHandle;
@@ -389,9 +389,7 @@ fn refuse_create(
     environment: &Environment,
     faults: &FaultPlan,
 ) -> Result<Option<Rendezvous>, vdi_device::Error> {
-    let leave = |fault: DropInFault| {
-        Rendezvous::leave(environment, &[(CREATE_FAULT, fault.sabotage().name())])
-    };
+    let leave = |fault: DropInFault| Rendezvous::leave(environment, &[fault.setting()]);
     faults.in_create().map(leave).transpose()
 }
 

@@ -1,8 +1,11 @@
-//! Processes as the `sysinfo` crate has them, on Windows by TerminateProcess.
+//! Processes as the `sysinfo` crate has them; nobody is made to stand still, and shared objects have no modes.
 
 use std::io;
 
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
+use vdi_device::Environment;
+
+use crate::conformance::record::Object;
 
 /// What Windows starts for a program with a console.
 const CONSOLE_HOST: &str = "conhost.exe";
@@ -28,4 +31,18 @@ fn processes() -> Result<System, sysinfo::Error> {
     let kind = ProcessRefreshKind::nothing();
     system.refresh_processes_specifics(ProcessesToUpdate::All, false, kind);
     Ok(system)
+}
+
+pub(super) fn hold(_: u32) {}
+
+pub(super) fn release(_: u32) {}
+
+/// There is no account that would need it: see [`objects_of`].
+pub(in super::super) fn hide_buffers(_: &Environment) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The shared objects that have permissions: none.
+pub(in super::super) fn objects_of(_: &Environment) -> Vec<Object> {
+    Vec::new()
 }
