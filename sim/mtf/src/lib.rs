@@ -45,7 +45,7 @@ pub use configuration::{Chunk, Configuration, Scin, Sfgi, Sfin};
 pub use date::MediaDate;
 pub use describe::{Description, describe};
 pub use error::{MtfError, TruncatedPart};
-pub use family::{Family, FamilyError, check_families};
+pub use family::Family;
 pub use header::{BlockHeader, StreamHeader};
 pub use lsn::Lsn;
 pub use page::{

@@ -22,7 +22,7 @@ pub use database::{
 };
 pub use default::{SyntheticDatabase, default_databases};
 pub use history::{BackupSetRow, History, MediaFamilyRow, RestoreRow};
-pub use log::{ChainPoint, Log, LogRecord, decode_log, encode_log};
+pub use log::{ChainPoint, Log, LogDamage, LogPart, LogReader, LogRecord, encode_log};
 pub use memory_file::MemoryFile;
 pub use pages::{GeneratedFile, PageChange, fill_data_page};
 pub use restore_rules::{Progress, check_base, check_next, check_target};

@@ -12,9 +12,11 @@ mod log_words;
 mod media;
 mod password;
 mod placement;
+mod placing;
 mod restore;
 mod set;
 mod snapshot;
+mod whole;
 
 pub(crate) use backup::backup;
 pub(crate) use context::{Answer, Context};

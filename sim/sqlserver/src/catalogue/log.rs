@@ -2,7 +2,7 @@
 //!
 //! Virtual log files of one size follow each other; a log sequence number is a place in one of
 //! them (spec: log sequence numbers, "VLF, block, slot"). Each block of 512 bytes of this server's
-//! own log holds up to [`RECORDS`] records of changed pages.
+//! own log holds up to [`RECORDS`] records of changed pages, its place and a sum.
 
 use jiff::civil::DateTime;
 use mtf::{Lsn, PageId, VirtualLogFile};
@@ -40,6 +40,10 @@ const MAGIC: [u8; 8] = *b"vdisimLG";
 
 /// Bytes before the records of a block: the magic number, then how many there are.
 const HEADER: usize = 16;
+
+/// Where a block says its place, virtual log file and block; and where the sum of what is before it.
+const PLACE: usize = 496;
+const SUM: usize = 504;
 
 /// Bytes of a record: file, slot, page, seed, time.
 const RECORD: usize = 24;
@@ -199,7 +203,6 @@ pub fn encode_log(records: &[LogRecord], vlf: u32, first: Lsn, last: Lsn) -> Vec
     for record in inside {
         let at = (record.lsn.block - start) as usize * BLOCK;
         let block = &mut bytes[at..at + BLOCK];
-        block[..8].copy_from_slice(&MAGIC);
         block[8] += 1;
         let place = HEADER + (usize::from(record.lsn.slot) - 1) * RECORD;
         let fields = &mut block[place..place + RECORD];
@@ -209,33 +212,148 @@ pub fn encode_log(records: &[LogRecord], vlf: u32, first: Lsn, last: Lsn) -> Vec
         fields[8..16].copy_from_slice(&record.seed.to_le_bytes());
         fields[16..].copy_from_slice(&seconds(record.time).to_le_bytes());
     }
+    for (number, block) in (start..).zip(bytes.as_chunks_mut::<BLOCK>().0) {
+        block[..8].copy_from_slice(&MAGIC);
+        block[PLACE..SUM].copy_from_slice(&place(vlf, number));
+        let sum = sum(block);
+        block[SUM..SUM + 4].copy_from_slice(&sum.to_le_bytes());
+    }
     bytes
 }
 
-/// The records in log of this server that starts at block `block` of virtual log file `vlf`. Blocks
-/// without the mark of this server hold none: they are a real server's, or checkpoints.
-pub fn decode_log(bytes: &[u8], vlf: u32, block: u32) -> Vec<LogRecord> {
-    let mut records = Vec::new();
-    for (block, bytes) in (block..).zip(bytes.chunks_exact(BLOCK)) {
-        let count = if bytes.starts_with(&MAGIC) { usize::from(bytes[8]).min(RECORDS) } else { 0 };
-        for fields in bytes[HEADER..].chunks_exact(RECORD).take(count) {
-            let (numbers, words) = (&fields[..8], &fields[8..]);
-            let half = |at| u16::from_le_bytes([numbers[at], numbers[at + 1]]);
-            let word = |at: usize| {
-                let mut word = [0; 8];
-                word.copy_from_slice(&words[at..at + 8]);
-                u64::from_le_bytes(word)
-            };
-            records.push(LogRecord {
-                lsn: Lsn { vlf, block, slot: half(2) },
-                time: from_seconds(word(8)),
-                file: half(0),
-                page: u32::from(half(4)) | u32::from(half(6)) << 16,
-                seed: word(0),
-            });
-        }
+fn place(vlf: u32, block: u32) -> [u8; 8] {
+    (u64::from(vlf) << 32 | u64::from(block)).to_le_bytes()
+}
+
+/// FNV-1a of a block up to its sum: no change of one byte leaves it as it is.
+fn sum(block: &[u8; BLOCK]) -> u32 {
+    let step = |sum: u32, byte: &u8| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    block[..SUM].iter().fold(0x811c_9dc5, step)
+}
+
+/// Log that is not what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "block {block} of virtual log file {vlf} is damaged, or another one is in its place; take the \
+     log backup from where it is whole"
+)]
+pub struct LogDamage {
+    /// Virtual log file.
+    pub vlf: u32,
+    /// Block.
+    pub block: u32,
+}
+
+/// Reads the log of a virtual log file as it comes. That of this server has its place and a sum in
+/// every block; a real server's is passed over.
+#[derive(Debug)]
+pub struct LogReader {
+    vlf: u32,
+    first: u32,
+    /// The block that comes next, and the one behind the last.
+    next: u32,
+    end: u32,
+    carry: Vec<u8>,
+    /// Whether this server wrote it, once a block has come.
+    is_own: Option<bool>,
+    /// Whether anything but zeros has come.
+    has_bytes: bool,
+    records: Vec<LogRecord>,
+}
+
+/// What was read of a virtual log file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct LogPart {
+    /// The records of this server.
+    pub records: Vec<LogRecord>,
+    /// Whether a real server wrote it.
+    pub is_foreign: bool,
+    /// Whether there was any log.
+    pub is_carried: bool,
+}
+
+impl LogReader {
+    /// Reads the blocks from `first` to the one before `end`.
+    pub fn new(vlf: u32, first: u32, end: u32) -> LogReader {
+        let (carry, records) = Default::default();
+        LogReader { vlf, first, next: first, end, carry, is_own: None, has_bytes: false, records }
     }
-    records
+
+    /// The virtual log file.
+    pub fn vlf(&self) -> u32 {
+        self.vlf
+    }
+
+    /// Takes the next bytes. What lies behind the last block fills a unit of the stream up.
+    ///
+    /// # Errors
+    ///
+    /// The first block of this server that is not what was written.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(), LogDamage> {
+        self.carry.extend_from_slice(bytes);
+        let carry = std::mem::take(&mut self.carry);
+        let (blocks, rest) = carry.as_chunks::<BLOCK>();
+        for block in blocks {
+            if self.next >= self.end {
+                return Ok(());
+            }
+            self.block(block)?;
+            self.next += 1;
+        }
+        self.carry = rest.to_vec();
+        Ok(())
+    }
+
+    fn block(&mut self, block: &[u8; BLOCK]) -> Result<(), LogDamage> {
+        let place = place(self.vlf, self.next);
+        let is_in_place = block[PLACE..SUM] == place;
+        // Damage of one of the two marks leaves the other.
+        let is_own = block.starts_with(&MAGIC) || is_in_place;
+        self.has_bytes |= block.iter().any(|byte| *byte != 0);
+        let is_sound = is_in_place && block[SUM..SUM + 4] == sum(block).to_le_bytes();
+        if is_own != *self.is_own.get_or_insert(is_own) || (is_own && !is_sound) {
+            return Err(self.damaged());
+        }
+        let count = if is_own { usize::from(block[8]).min(RECORDS) } else { 0 };
+        let records = block[HEADER..PLACE].chunks_exact(RECORD).take(count);
+        self.records.extend(records.map(|fields| record(fields, self.vlf, self.next)));
+        Ok(())
+    }
+
+    fn damaged(&self) -> LogDamage {
+        LogDamage { vlf: self.vlf, block: self.next }
+    }
+
+    /// What was read.
+    ///
+    /// # Errors
+    ///
+    /// Log that ends too early, or of which nothing is left but zeros.
+    pub fn finish(self) -> Result<LogPart, LogDamage> {
+        let is_carried = self.next > self.first;
+        if is_carried && (self.next < self.end || !self.has_bytes) {
+            return Err(self.damaged());
+        }
+        let is_foreign = self.is_own == Some(false);
+        Ok(LogPart { records: self.records, is_foreign, is_carried })
+    }
+}
+
+fn record(fields: &[u8], vlf: u32, block: u32) -> LogRecord {
+    let (numbers, words) = (&fields[..8], &fields[8..]);
+    let half = |at| u16::from_le_bytes([numbers[at], numbers[at + 1]]);
+    let word = |at: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&words[at..at + 8]);
+        u64::from_le_bytes(word)
+    };
+    LogRecord {
+        lsn: Lsn { vlf, block, slot: half(2) },
+        time: from_seconds(word(8)),
+        file: half(0),
+        page: u32::from(half(4)) | u32::from(half(6)) << 16,
+        seed: word(0),
+    }
 }
 
 /// Seconds from the year 0 on; local time, so no zone is concerned.
@@ -277,18 +395,71 @@ mod tests {
             let range = file.range(first, last).unwrap();
             assert_eq!(range.end - range.start, bytes.len() as u64);
             let block = ((range.start - file.start) / BLOCK as u64) as u32;
-            read.extend(decode_log(&bytes, file.sequence, block));
+            let mut reader = LogReader::new(file.sequence, block, block + blocks_of(&bytes));
+            // In pieces, and with what fills a unit up.
+            bytes.chunks(700).for_each(|piece| reader.read(piece).unwrap());
+            reader.read(&[0; BLOCK]).unwrap();
+            read.extend(reader.finish().unwrap().records);
         }
         assert_eq!(read.len(), log.records.len() - 1);
         assert_eq!(read, log.records[..read.len()]);
     }
 
-    // Catches: a foreign block taken for records.
+    fn blocks_of(bytes: &[u8]) -> u32 {
+        (bytes.len() / BLOCK) as u32
+    }
+
+    fn read(bytes: &[u8]) -> Result<LogPart, LogDamage> {
+        let mut reader = LogReader::new(40, 24, 24 + blocks_of(bytes));
+        reader.read(bytes)?;
+        reader.finish()
+    }
+
+    // Catches: a foreign block taken for records, or log of ours in the middle of it for foreign.
     #[test]
     fn foreign_log_holds_no_records() {
-        assert_eq!(decode_log(&[0x40; 4096], 40, 24), []);
-        let mut block = [0xff; BLOCK];
-        block[..8].copy_from_slice(&MAGIC);
-        assert_eq!(decode_log(&block, 40, 24).len(), RECORDS, "as many as fit, whatever it says");
+        let foreign = LogPart { is_foreign: true, is_carried: true, records: Vec::new() };
+        assert_eq!(read(&[0x40; 4096]), Ok(foreign));
+        assert_eq!(LogReader::new(40, 24, 30).finish(), Ok(LogPart::default()), "elsewhere");
+        let mut mixed = [0x40; 4096];
+        mixed[1024..1032].copy_from_slice(&MAGIC);
+        assert_eq!(read(&mixed), Err(LogDamage { vlf: 40, block: 26 }));
+    }
+
+    // Catches: any byte of a block that nothing covers; a block dropped, doubled or exchanged.
+    #[test]
+    fn log_of_this_server_is_whole_or_refused() {
+        for count in [0, 3] {
+            let mut log = Log { next: Lsn { vlf: 40, block: 24, slot: 1 }, ..Log::new() };
+            let first = log.next;
+            for page in 0..count {
+                log.append(DateTime::ZERO, [(PageId { file: 1, page }, 5)]);
+            }
+            log.write_checkpoint();
+            let whole = encode_log(&log.records, 40, first, log.next);
+            assert_eq!(read(&whole).unwrap().records, log.records);
+            for at in 0..whole.len() {
+                if at % BLOCK >= SUM + 4 {
+                    continue;
+                }
+                let mut damaged = whole.clone();
+                damaged[at] ^= 0x40;
+                assert!(read(&damaged).is_err(), "byte {at} of {count} records");
+            }
+            for block in 0..whole.len() / BLOCK {
+                let at = block * BLOCK;
+                let mut dropped = whole.clone();
+                dropped.copy_within(at + BLOCK.., at);
+                let end = dropped.len() - BLOCK;
+                dropped[end..].fill(0);
+                let mut doubled = whole.clone();
+                doubled.copy_within(at..whole.len() - BLOCK, at + BLOCK.min(whole.len() - at));
+                let mut exchanged = whole.clone();
+                exchanged.rotate_left(BLOCK);
+                for damaged in [dropped, doubled, exchanged] {
+                    assert!(damaged == whole || read(&damaged).is_err(), "block {block}");
+                }
+            }
+        }
     }
 }

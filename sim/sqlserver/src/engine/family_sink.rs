@@ -1,20 +1,23 @@
 //! One family of a backup as it comes back.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use mtf::{
     Block, Checks, Configuration, EXTENT_PAGES, EXTENT_SIZE, Events, Family, Mstl, MtfError,
-    PAGE_SIZE, PageHeader, Raid, Reader, Record, Sset, StreamHeader, Tape, is_filler, page_id,
+    PAGE_SIZE, PageId, Raid, Reader, Record, Sfin, Sset, StreamHeader, Tape,
 };
 use vdi_region::SharedSlice;
 
 use super::context::Context;
-use crate::catalogue::{ExtentId, LogRecord, Pages, decode_log};
+use super::placing::{Place, place_of};
+use super::whole::Round;
+use crate::catalogue::{LogDamage, LogReader, LogRecord, Pages};
 use crate::messages::{Message, SeveralMessages};
 use crate::transfer::{Ask, Sink, SinkError};
 
 /// Bytes of a block of log.
-const LOG_BLOCK: usize = 512;
+const LOG_BLOCK: u64 = 512;
 
 /// Bytes that are copied out of a shared buffer at a time: they are still in the cache when they are
 /// checked.
@@ -54,8 +57,11 @@ pub(super) trait Gate: Sync {
 #[derive(Debug, Default)]
 pub(super) struct Brought {
     pub(super) records: Vec<LogRecord>,
-    pub(super) extents: Vec<ExtentId>,
+    /// The extents of each block of data.
+    pub(super) rounds: Vec<Round>,
     pub(super) log_bytes: u64,
+    /// Virtual log files with log in the set, and whether this family carries it.
+    pub(super) logs: Vec<(u32, bool)>,
     /// Whether there was log that this server did not write.
     pub(super) foreign_log: bool,
     /// The sets asked for, with their configurations at the end.
@@ -101,8 +107,9 @@ struct Taker<'j> {
     wanted: Option<u16>,
     head: OnceLock<Head>,
     pages: Option<&'j Pages>,
-    log: Option<(u32, u32)>,
-    carry: Vec<u8>,
+    /// Pages of each data file of the set that is being read.
+    files: HashMap<u16, u32>,
+    log: Option<LogReader>,
     /// Pages of an extent that has not come whole.
     extent: Vec<u8>,
     brought: Brought,
@@ -114,7 +121,14 @@ struct Taker<'j> {
 #[derive(Debug)]
 pub(super) enum Refused {
     Stream(MtfError),
+    Log(LogDamage),
     Messages(SeveralMessages),
+}
+
+impl From<LogDamage> for Refused {
+    fn from(damage: LogDamage) -> Self {
+        Refused::Log(damage)
+    }
 }
 
 impl From<MtfError> for Refused {
@@ -128,6 +142,13 @@ impl Events for Taker<'_> {
 
     fn block(&mut self, block: &Block, _: u64) -> Result<(), Refused> {
         self.context.check_cancelled().map_err(|message| Refused::Messages(message.into()))?;
+        if let Some(log) = self.log.take() {
+            let vlf = log.vlf();
+            let part = log.finish()?;
+            self.brought.logs.push((vlf, part.is_carried));
+            self.brought.foreign_log |= part.is_foreign;
+            self.brought.records.extend(part.records);
+        }
         match block {
             Block::Tape(tape) => self.tape = Some(tape.clone()),
             Block::Sset(set) => {
@@ -135,12 +156,15 @@ impl Events for Taker<'_> {
                 self.seen = self.seen.saturating_add(1);
             }
             _ if !self.is_wanted() => {}
-            Block::Mstl(log) => {
-                self.carry.clear();
+            Block::Msda(_) => self.brought.rounds.push(Round::default()),
+            Block::Mstl(log) if log.log_size() > 0 => {
                 self.brought.log_bytes = self.brought.log_bytes.saturating_add(log.log_size());
-                let start = log.get(Mstl::START).saturating_sub(log.get(Mstl::VLF_START));
-                let block = u32::try_from(start / LOG_BLOCK as u64).unwrap_or(0);
-                self.log = Some((log.get(Mstl::VLF_SEQUENCE), block));
+                let block = |at: u64| {
+                    let inside = at.saturating_sub(log.get(Mstl::VLF_START));
+                    u32::try_from(inside / LOG_BLOCK).unwrap_or(u32::MAX)
+                };
+                let (first, end) = (block(log.get(Mstl::START)), block(log.get(Mstl::END)));
+                self.log = Some(LogReader::new(log.get(Mstl::VLF_SEQUENCE), first, end));
             }
             _ => {}
         }
@@ -170,6 +194,13 @@ impl Events for Taker<'_> {
             set: set.clone(),
             configuration: configuration.clone(),
         };
+        let data = configuration.files().filter(|file| !file.is_log());
+        let sizes = data.map(|file| {
+            let pages = file.get(Sfin::FILE_SIZE) / PAGE_SIZE as u64;
+            let id = u16::try_from(file.get(Sfin::FILE_ID)).unwrap_or(0);
+            (id, u32::try_from(pages).unwrap_or(u32::MAX))
+        });
+        self.files = sizes.collect();
         if self.head.get().is_none() {
             self.pages = self.gate.admit(self.device, &head).map_err(Refused::Messages)?;
             let _ = self.head.set(head.clone());
@@ -210,17 +241,10 @@ impl Events for Taker<'_> {
     }
 
     fn log(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        let Some((vlf, block)) = self.log.filter(|_| self.is_wanted()) else { return Ok(()) };
-        self.carry.extend_from_slice(bytes);
-        let whole = self.carry.len() / LOG_BLOCK * LOG_BLOCK;
-        let records = decode_log(&self.carry[..whole], vlf, block);
-        let has_bytes = self.carry[..whole].iter().any(|byte| *byte != 0);
-        self.brought.foreign_log |= records.is_empty() && has_bytes;
-        self.brought.records.extend(records);
-        self.carry.drain(..whole);
-        let blocks = u32::try_from(whole / LOG_BLOCK).unwrap_or(u32::MAX);
-        self.log = Some((vlf, block.saturating_add(blocks)));
-        Ok(())
+        match &mut self.log {
+            Some(log) => Ok(log.read(bytes)?),
+            None => Ok(()),
+        }
     }
 
     fn damage(&mut self, damage: MtfError) -> Result<(), Refused> {
@@ -239,26 +263,25 @@ impl Taker<'_> {
         if self.wanted.is_some() { 0 } else { usize::from(self.seen).saturating_sub(1) }
     }
 
-    /// Writes an extent where its pages say that it belongs. Pages that were never written say
-    /// nothing: they belong beside the others.
+    /// Writes an extent where its pages say that it belongs.
     fn place(&mut self, extent: &[u8]) -> Result<(), Refused> {
-        let pages = extent.as_chunks::<PAGE_SIZE>().0;
-        let mut places = pages.iter().enumerate().filter_map(|(index, page)| {
-            let id = page_id(page);
-            let own = PageHeader::VERSION.read(page) == 1 && !is_filler(page) && id.file > 0;
-            let own = own && id.page as usize % EXTENT_PAGES == index;
-            own.then(|| ExtentId { file: id.file, extent: id.page / EXTENT_PAGES as u32 })
-        });
-        // Filler has no page of its own.
-        let Some(id) = places.next() else { return Ok(()) };
-        let agree = places.all(|other| other == id);
+        let damaged =
+            |page: PageId| Message::new(3183, &[&page.file, &page.page, &self.database()]);
+        let place = place_of(extent).map_err(|page| Refused::Messages(damaged(page).into()))?;
+        let Some(round) = self.brought.rounds.last_mut() else { return Ok(()) };
+        let id = match place {
+            Place::At(id) => id,
+            Place::Filler => return Ok(()),
+            Place::Unwritten => {
+                round.unwritten += 1;
+                return Ok(());
+            }
+        };
         let end = id.first_page().page.saturating_add(EXTENT_PAGES as u32);
-        let file = self.pages.map(|target| target.database().file(id.file));
-        let fits = file.is_none_or(|file| file.is_some_and(|file| end <= file.page_count()));
-        if !agree || !fits {
+        if self.files.get(&id.file).is_none_or(|pages| end > *pages) {
             return Err(Refused::Messages(Message::new(3241, &[&self.name]).into()));
         }
-        self.brought.extents.push(id);
+        round.extents.push(id);
         if let Some(target) = self.pages {
             let written = target.write_extent(id, extent);
             written.map_err(|error| Refused::Messages(self.context.storage_failed(&error)))?;
@@ -267,25 +290,37 @@ impl Taker<'_> {
         Ok(())
     }
 
+    /// Name of the database in the set.
+    fn database(&self) -> String {
+        let name = |head: &Head| head.configuration.set().text(mtf::Scin::DATABASE_NAME);
+        self.head.get().map(name).unwrap_or_default()
+    }
+
+    /// Notes down what is wrong with a stream: SQL Server's messages do not say.
+    fn log_cause(&self, cause: &dyn std::fmt::Display) {
+        let text = format!("{}: {cause}", self.name);
+        self.context.instance.log("Backup", Message::user(0, 10, 1, text));
+    }
+
     /// SQL Server's messages about a stream.
     fn messages(&self, refused: Refused) -> SeveralMessages {
         let error = match refused {
             Refused::Messages(messages) => return messages,
+            Refused::Log(damage) => {
+                self.log_cause(&damage);
+                return Message::new(3189, &[]).into();
+            }
             Refused::Stream(error) => error,
         };
         let name = &self.name;
-        self.context.instance.log("Backup", Message::user(0, 10, 1, format!("{name}: {error}")));
+        self.log_cause(&error);
         if let MtfError::Compressed = error {
             // SQL Server's message does not say what is wrong with it.
             self.context.tell(Message::user(0, 10, 1, format!("'{name}': {error}.")));
         }
-        let database = || match self.head.get() {
-            Some(head) => head.configuration.set().text(mtf::Scin::DATABASE_NAME),
-            None => String::new(),
-        };
         match (error.sql_message(), &error) {
             (3183, MtfError::PageChecksum { page, .. }) => {
-                Message::new(3183, &[&page.file, &page.page, &database()])
+                Message::new(3183, &[&page.file, &page.page, &self.database()])
             }
             (3203, _) => Message::new(3203, &[name, &"38(Reached the end of the file.)"]),
             (3243, MtfError::FormatVersion { major }) => {
@@ -321,8 +356,8 @@ impl<'j> FamilySink<'j> {
                 wanted,
                 head: OnceLock::new(),
                 pages: None,
+                files: HashMap::new(),
                 log: None,
-                carry: Vec::new(),
                 extent: Vec::new(),
                 brought: Brought::default(),
                 failed: None,

@@ -8,6 +8,7 @@ use super::facts::{check_release, date_time, facts, recovery_model};
 use super::family_sink::{Extent, Gate, Head, Heads};
 use super::password;
 use super::restore::{has_checksums, read_families};
+use super::whole::check_whole;
 use crate::catalogue::{Pages, SetKind};
 use crate::messages::{Message, SeveralMessages};
 use crate::session::{Column, RestorePlan, TransferPlan};
@@ -61,6 +62,9 @@ pub(super) fn inspect(
     };
     let extent = if whole { Extent::Whole } else { Extent::Head };
     let families = read_families(context, plan, &gate, extent)?;
+    if verifies && !plan.transfer.continue_after_error {
+        check_whole(context, &families)?;
+    }
     let (head, brought) = &families[0];
     let (columns, rows) = match plan.kind {
         RestoreKind::VerifyOnly => {

@@ -20,6 +20,7 @@ use super::log_words::LogWords;
 use super::password;
 use super::placement::Places;
 use super::snapshot;
+use super::whole::check_whole;
 use crate::catalogue::{
     Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
     Filegroup, Log, LogRecord, PageChange, Pages, Progress, RestoreRow, SetKind, check_target,
@@ -419,6 +420,9 @@ impl<'j> RestoreJob<'j> {
         let Some(target) = self.target.get() else {
             return Err(Message::new(3241, &[&self.names[0]]).into());
         };
+        if !self.plan.transfer.continue_after_error {
+            check_whole(self.context, &families)?;
+        }
         let mut database = target.database.clone();
         let mut records: Vec<LogRecord> = Vec::new();
         let mut extents = Vec::new();
@@ -426,7 +430,7 @@ impl<'j> RestoreJob<'j> {
         let mut foreign = false;
         for (_, brought) in families {
             records.extend(brought.records);
-            extents.extend(brought.extents);
+            extents.extend(brought.rounds.into_iter().flat_map(|round| round.extents));
             // Every family tells of the log; one carries it.
             log_bytes = log_bytes.max(brought.log_bytes);
             foreign |= brought.foreign_log;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fake_sqlserver::catalogue::{
     BackupFacts, BackupOptions, Content, Database, DatabaseState, ExtentId, LogRecord, Progress,
-    RecoveryModel, Server, SetKind, SyntheticDatabase, check_target, decode_log, encode_log,
+    RecoveryModel, Server, SetKind, SyntheticDatabase, check_target,
 };
 use fake_sqlserver::messages::Message;
 use jiff::civil::{DateTime, date};
@@ -314,13 +314,4 @@ fn two_servers_of_a_folder_see_one_catalogue() {
     });
     assert_eq!(refused.unwrap(), Err(()));
     assert_eq!(one.read().unwrap().databases.len(), 7);
-}
-
-#[test]
-fn records_survive_the_log() {
-    let mut sales = database(RecoveryModel::Full);
-    let first = sales.log.next;
-    change(&mut sales, 500, 9).unwrap();
-    let bytes = encode_log(&sales.log.records, first.vlf, first, sales.log.next);
-    assert_eq!(decode_log(&bytes, first.vlf, first.block), sales.log.records);
 }

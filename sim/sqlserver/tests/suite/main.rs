@@ -10,4 +10,5 @@ mod server;
 mod statements;
 mod sweep;
 mod targets;
+mod wholeness;
 mod written;
