@@ -17,7 +17,7 @@ mod storage;
 mod store;
 
 pub use database::{
-    Access, BackupFacts, BackupOptions, ChangedExtent, Content, Database, DatabaseFile,
+    Access, Arrived, BackupFacts, BackupOptions, ChangedExtent, Content, Database, DatabaseFile,
     DatabaseState, DifferentialBase, FileKind, Filegroup, RecoveryModel, SetKind,
 };
 pub use default::{SyntheticDatabase, default_databases};

@@ -1,6 +1,7 @@
 //! BACKUP and RESTORE themselves: from a database to streams of the Microsoft Tape Format, one a
 //! device, and back.
 
+mod arrival;
 mod backup;
 mod context;
 mod device;
@@ -18,6 +19,7 @@ mod set;
 mod snapshot;
 mod whole;
 
+pub(crate) use arrival::remove_files;
 pub(crate) use backup::backup;
 pub(crate) use context::{Answer, Context};
-pub(crate) use restore::{remove_files, restore};
+pub(crate) use restore::restore;

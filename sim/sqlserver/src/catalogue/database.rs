@@ -177,6 +177,20 @@ pub struct Database {
     pub base: Option<DifferentialBase>,
     /// Changed extents since the base, by file and number: where their last change stands.
     pub changed: Vec<ChangedExtent>,
+    /// What the last restore has brought, until it stands in the files.
+    #[serde(default)]
+    pub arrived: Option<Arrived>,
+}
+
+/// Extents that a restore of a differential or log backup has brought. They are the database's from
+/// the moment the catalogue says so, though they stand in files of their own: so a restore is done
+/// whole or not at all, whenever its process is killed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrived {
+    /// The files they stand in, by the id of the file that they are for.
+    pub files: Vec<(u16, Content)>,
+    /// Which they are.
+    pub extents: Vec<ExtentId>,
 }
 
 /// An extent that has changed.

@@ -72,6 +72,7 @@ impl SyntheticDatabase {
             log: Log::new(),
             base: None,
             changed: Vec::new(),
+            arrived: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mtf::{EXTENT_PAGES, EXTENT_SIZE, PAGE_SIZE, PageId, stamp_page};
+use serde::{Deserialize, Serialize};
 
 #[cfg(unix)]
 use posix as system;
@@ -24,7 +25,7 @@ use super::pages::{
 };
 
 /// An extent of a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ExtentId {
     /// File.
     pub file: u16,
@@ -33,6 +34,16 @@ pub struct ExtentId {
 }
 
 impl ExtentId {
+    /// The extent of a page.
+    pub fn of(page: PageId) -> ExtentId {
+        ExtentId { file: page.file, extent: page.page / EXTENT_PAGES as u32 }
+    }
+
+    /// Where it is in its file, in bytes.
+    fn at(self) -> u64 {
+        u64::from(self.extent) * EXTENT_SIZE as u64
+    }
+
     /// Its first page.
     pub fn first_page(self) -> PageId {
         PageId { file: self.file, page: self.extent * EXTENT_PAGES as u32 }
@@ -57,12 +68,48 @@ enum PageFile {
     Memory(MemoryFile),
 }
 
+impl PageFile {
+    fn write(&self, bytes: &[u8], at: u64) -> Result<(), StorageError> {
+        match self {
+            PageFile::Disk(path, file) => write_all_at(file, bytes, at)
+                .map_err(|error| StorageError { path: path.clone(), error }),
+            PageFile::Memory(file) => {
+                file.write(bytes, at);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Opens those of the files, given with their ids, that hold pages.
+fn open_all<'c>(
+    contents: impl Iterator<Item = (u16, &'c Content)>,
+) -> Result<HashMap<u16, PageFile>, StorageError> {
+    let mut files = HashMap::new();
+    for (id, content) in contents {
+        let opened = match content {
+            Content::Stored(path) => {
+                let opened = File::options().read(true).write(true).open(path);
+                let failed = |error| StorageError { path: path.clone(), error };
+                PageFile::Disk(path.clone(), opened.map_err(failed)?)
+            }
+            Content::Memory(file) => PageFile::Memory(file.clone()),
+            Content::Generated(_) | Content::Log => continue,
+        };
+        files.insert(id, opened);
+    }
+    Ok(files)
+}
+
 /// The pages of a database as it was when this was made.
 #[derive(Debug)]
 pub struct Pages {
     database: Database,
     changed: BTreeSet<ExtentId>,
     files: HashMap<u16, PageFile>,
+    /// Where the extents are that a restore has brought and that are not in the files yet.
+    arrived: HashMap<u16, PageFile>,
+    arrived_extents: BTreeSet<ExtentId>,
 }
 
 impl Pages {
@@ -72,25 +119,40 @@ impl Pages {
     ///
     /// The file that could not be opened.
     pub fn open(database: &Database) -> Result<Pages, StorageError> {
-        let mut files = HashMap::new();
-        for file in &database.files {
-            let opened = match &file.content {
-                Content::Stored(path) => {
-                    let opened = File::options().read(true).write(true).open(path);
-                    let failed = |error| StorageError { path: path.clone(), error };
-                    PageFile::Disk(path.clone(), opened.map_err(failed)?)
-                }
-                Content::Memory(file) => PageFile::Memory(file.clone()),
-                Content::Generated(_) | Content::Log => continue,
-            };
-            files.insert(file.id, opened);
-        }
+        let files = database.files.iter().map(|file| (file.id, &file.content));
+        let arrived = database.arrived.iter().flat_map(|arrived| &arrived.files);
+        let files = open_all(files)?;
+        let arrived = open_all(arrived.map(|(id, content)| (*id, content)))?;
+        let extents = database.arrived.iter().flat_map(|arrived| arrived.extents.iter().copied());
+        let arrived_extents = extents.collect();
         let changed = database
             .changed
             .iter()
             .map(|changed| ExtentId { file: changed.file, extent: changed.extent })
             .collect();
-        Ok(Pages { database: database.clone(), changed, files })
+        Ok(Pages { database: database.clone(), changed, files, arrived, arrived_extents })
+    }
+
+    /// The file in which an extent stands.
+    fn file_of(&self, id: ExtentId) -> Option<&PageFile> {
+        let is_arrived = self.arrived_extents.contains(&id);
+        if is_arrived { self.arrived.get(&id.file) } else { self.files.get(&id.file) }
+    }
+
+    /// Copies what a restore has brought into the files of the database. It may be done again.
+    ///
+    /// # Errors
+    ///
+    /// The file that could not be read or written.
+    pub fn take_in(&self) -> Result<(), StorageError> {
+        let mut bytes = Box::new([0; EXTENT_SIZE]);
+        for id in &self.arrived_extents {
+            self.read_extent(*id, &mut bytes)?;
+            if let Some(file) = self.files.get(&id.file) {
+                file.write(&bytes[..], id.at())?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads an extent: the pages as they stand in the file.
@@ -103,8 +165,8 @@ impl Pages {
         id: ExtentId,
         bytes: &mut [u8; EXTENT_SIZE],
     ) -> Result<(), StorageError> {
-        let at = u64::from(id.extent) * EXTENT_SIZE as u64;
-        match self.files.get(&id.file) {
+        let at = id.at();
+        match self.file_of(id) {
             Some(PageFile::Disk(path, file)) => read_at(path, file, bytes, at)?,
             Some(PageFile::Memory(file)) => file.read(bytes, at),
             None => {}
@@ -163,8 +225,7 @@ impl Pages {
     /// The file that could not be read.
     pub fn read_page(&self, id: PageId) -> Result<Box<[u8; PAGE_SIZE]>, StorageError> {
         let mut extent = Box::new([0; EXTENT_SIZE]);
-        let extent_id = ExtentId { file: id.file, extent: id.page / EXTENT_PAGES as u32 };
-        self.read_extent(extent_id, &mut extent)?;
+        self.read_extent(ExtentId::of(id), &mut extent)?;
         let number = id.page as usize % EXTENT_PAGES;
         Ok(Box::new(extent.as_chunks::<PAGE_SIZE>().0[number]))
     }
@@ -175,7 +236,7 @@ impl Pages {
     ///
     /// The file that could not be written.
     pub fn write_extent(&self, id: ExtentId, bytes: &[u8]) -> Result<(), StorageError> {
-        self.write_at(id.file, bytes, u64::from(id.extent) * EXTENT_SIZE as u64)
+        self.write_at(id, bytes, id.at())
     }
 
     /// Copies extents into the files of another database.
@@ -192,16 +253,8 @@ impl Pages {
         Ok(())
     }
 
-    fn write_at(&self, file: u16, bytes: &[u8], at: u64) -> Result<(), StorageError> {
-        match self.files.get(&file) {
-            Some(PageFile::Disk(path, file)) => write_all_at(file, bytes, at)
-                .map_err(|error| StorageError { path: path.clone(), error }),
-            Some(PageFile::Memory(file)) => {
-                file.write(bytes, at);
-                Ok(())
-            }
-            None => Ok(()),
-        }
+    fn write_at(&self, id: ExtentId, bytes: &[u8], at: u64) -> Result<(), StorageError> {
+        self.file_of(id).map_or(Ok(()), |file| file.write(bytes, at))
     }
 
     /// Writes what changes say into the files.
@@ -213,7 +266,7 @@ impl Pages {
         let mut page = Box::new([0; PAGE_SIZE]);
         for (id, change) in changes {
             fill_data_page(&mut page, *id, change.seed, change.lsn);
-            self.write_at(id.file, &page[..], u64::from(id.page) * PAGE_SIZE as u64)?;
+            self.write_at(ExtentId::of(*id), &page[..], u64::from(id.page) * PAGE_SIZE as u64)?;
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ pub(super) fn place_of(extent: &[u8]) -> Result<Place, PageId> {
     });
     let is_at = |index: usize, id: PageId| id.page as usize % EXTENT_PAGES == index;
     let own = written.clone().filter(|(index, _, id)| is_at(*index, *id));
-    let own = own.map(|(_, _, id)| extent_of(id));
+    let own = own.map(|(_, _, id)| ExtentId::of(id));
     // One page of another extent does not move the others there.
     let votes = |extent| own.clone().filter(|other| *other == extent).count();
     let Some(extent) = own.clone().rev().max_by_key(|extent| votes(*extent)) else {
@@ -47,16 +47,12 @@ pub(super) fn place_of(extent: &[u8]) -> Result<Place, PageId> {
         // Remains of the disk may look like a page of elsewhere; not with a right checksum, though,
         // and not like one that belongs so near.
         let is_a_page =
-            is_at(index, id) || extent_of(id) == extent || check_page(page) == PageCheck::Intact;
+            is_at(index, id) || ExtentId::of(id) == extent || check_page(page) == PageCheck::Intact;
         if id != place && is_a_page {
             return Err(place);
         }
     }
     Ok(Place::At(extent))
-}
-
-fn extent_of(id: PageId) -> ExtentId {
-    ExtentId { file: id.file, extent: id.page / EXTENT_PAGES as u32 }
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //!
 //! A full backup is restored into new files, which take the place of the old ones only when
 //! everything has been read and checked; until then the old database stands. The pages of a
-//! differential backup wait in files beside the database's own until the same is true.
+//! differential backup, and those that log changes, wait in files beside the database's own until
+//! the same is true. They are the database's with one write of the catalogue, and are copied into
+//! its files only then: whenever the process is killed, the database is the old or the new one.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -11,6 +13,7 @@ use mtf::{Configuration, Lsn, PageId, Scin, Sfgi, Sfin};
 use uuid::Uuid;
 use vdi_protocol::Direction;
 
+use super::arrival::{remove_files, take_in};
 use super::context::{Answer, Context, Progress as Told};
 use super::device;
 use super::facts::{check_release, date_time, facts, recovery_model};
@@ -22,8 +25,9 @@ use super::placement::Places;
 use super::snapshot;
 use super::whole::check_whole;
 use crate::catalogue::{
-    Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
-    Filegroup, Log, LogRecord, PageChange, Pages, Progress, RestoreRow, SetKind, check_target,
+    Access, Arrived, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState,
+    ExtentId, FileKind, Filegroup, Log, LogRecord, PageChange, Pages, Progress, RestoreRow,
+    SetKind, StorageError, check_target,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{RestorePlan, SequenceEnd, now};
@@ -66,6 +70,7 @@ pub(crate) fn restore(
     if plan.transfer.snapshot {
         return snapshot::restore(context, plan);
     }
+    take_in(context, &plan.database)?;
     let job = RestoreJob::new(context, plan)?;
     let result = read_families(context, plan, &job, Extent::Whole)
         .and_then(|families| job.complete(families));
@@ -103,16 +108,6 @@ fn recover_only(context: &Context<'_>, plan: &RestorePlan) -> Result<Answer, Sev
         }
     })?;
     Ok(Answer { messages: vec![success("RESTORE DATABASE", 0, clock.elapsed())], rows: None })
-}
-
-/// Deletes the files of a database that are this server's.
-pub(crate) fn remove_files(database: &Database) {
-    for file in &database.files {
-        if let Content::Stored(path) = &file.content {
-            // A file that is gone already needs no removal.
-            let _ = std::fs::remove_file(path);
-        }
-    }
 }
 
 /// Families with their heads.
@@ -201,14 +196,39 @@ struct Target {
 }
 
 impl Target {
-    /// Removes what a failed restore, or one that is complete, has no more use for.
-    fn remove(&self, is_complete: bool) {
+    /// Removes what a failed restore has made.
+    fn remove(&self) {
         if let Some(waiting) = &self.waiting {
             remove_files(waiting.database());
         }
-        if !is_complete {
-            remove_files(&self.made);
-        }
+        remove_files(&self.made);
+    }
+
+    /// Writes what the log has changed, and returns what of the database now waits beside its files:
+    /// that, and the `extents` that came.
+    fn write_changes(
+        &self,
+        mut extents: Vec<ExtentId>,
+        changes: &[(PageId, PageChange)],
+    ) -> Result<Option<Arrived>, StorageError> {
+        let Some(waiting) = &self.waiting else {
+            self.pages.write_changes(changes)?;
+            return Ok(None);
+        };
+        let is_generated = |id: u16| {
+            let content = self.database.file(id).map(|file| &file.content);
+            matches!(content, Some(Content::Generated(_)))
+        };
+        let mut touched: Vec<_> = changes.iter().map(|(page, _)| ExtentId::of(*page)).collect();
+        touched.retain(|id| !is_generated(id.file) && extents.binary_search(id).is_err());
+        touched.sort_unstable();
+        touched.dedup();
+        self.pages.copy_extents(&touched, waiting)?;
+        waiting.write_changes(changes)?;
+        extents.extend(touched);
+        let files = waiting.database().data_files();
+        let files = files.map(|file| (file.id, file.content.clone())).collect();
+        Ok(Some(Arrived { files, extents }))
     }
 }
 
@@ -333,6 +353,8 @@ impl<'j> RestoreJob<'j> {
             if file.kind == FileKind::Data {
                 let name = format!("{run}-{}.waiting", file.id);
                 file.content = self.context.instance.server.place_file(&name);
+                // It grows with what comes.
+                file.size = 0;
             }
         }
         database
@@ -372,6 +394,7 @@ impl<'j> RestoreJob<'j> {
             log: Log::new(),
             base: None,
             changed: Vec::new(),
+            arrived: None,
         })
     }
 
@@ -438,9 +461,6 @@ impl<'j> RestoreJob<'j> {
         extents.sort_unstable();
         extents.dedup();
         let failed = |error| self.context.storage_failed(&error);
-        if let Some(waiting) = &target.waiting {
-            waiting.copy_extents(&extents, &target.pages).map_err(failed)?;
-        }
         if target.facts.kind == SetKind::Differential {
             let lsn = target.facts.checkpoint;
             // The first extent is in every differential backup, changed or not: it has the maps,
@@ -464,7 +484,7 @@ impl<'j> RestoreJob<'j> {
             .map(|record| (record.page_id(), PageChange { seed: record.seed, lsn: record.lsn }))
             .filter(|(id, _)| in_file(&database, *id))
             .collect();
-        target.pages.write_changes(&changes).map_err(failed)?;
+        database.arrived = target.write_changes(extents.clone(), &changes).map_err(failed)?;
         database.apply(&changes);
         if foreign {
             let text = "The log in this backup set was written by a real server. Its records were \
@@ -483,7 +503,10 @@ impl<'j> RestoreJob<'j> {
         if let (None, Some(existing)) = (&target.waiting, &self.existing) {
             remove_files(existing);
         }
-        target.remove(true);
+        if let Err(failed) = take_in(self.context, &self.plan.database) {
+            // The database is whole without it: the next restore does it.
+            failed.0.into_iter().for_each(|message| self.context.instance.log("Backup", message));
+        }
         let mut counts: Vec<(u16, u64)> = Vec::new();
         for file in &target.database.files {
             let pages = match file.kind {
@@ -526,7 +549,7 @@ impl<'j> RestoreJob<'j> {
     /// Removes what a failed restore has made.
     fn give_up(&self) {
         if let Some(target) = self.target.get() {
-            target.remove(false);
+            target.remove();
         }
     }
 

@@ -13,12 +13,13 @@ use mtf::{BackupWriter, EXTENT_PAGES, EXTENT_SIZE, PAGE_SIZE, PageCheck, PageId,
 use uuid::Uuid;
 use vdi_region::SharedSlice;
 
+use super::arrival::{remove_files, take_in};
 use super::context::{Answer, Context};
 use super::facts::{check_release, date_time, facts};
 use super::family_sink::{Extent, Gate, Head, Heads};
 use super::family_stream::BackupJob;
 use super::password;
-use super::restore::{RestoreJob, read_families, remove_files};
+use super::restore::{RestoreJob, read_families};
 use crate::catalogue::{
     BackupFacts, Content, Database, DatabaseState, FileKind, Pages, Progress, Server, check_target,
 };
@@ -30,6 +31,7 @@ use crate::transfer::{Source, SourceError, Step};
 /// names.
 pub(super) fn materialize(context: &Context<'_>, name: &str) -> Result<(), SeveralMessages> {
     let failed = |error| context.storage_failed(&error);
+    take_in(context, name)?;
     loop {
         let catalogue = context.instance.catalogue()?;
         // The statement itself tells of a database that is not there.

@@ -1,0 +1,41 @@
+//! What a restore has brought on its way into the files of a database, and files that are not wanted
+//! any more.
+
+use super::context::Context;
+use crate::catalogue::{Content, Database, Pages};
+use crate::messages::SeveralMessages;
+
+/// Copies what an earlier restore has brought into the files of the database, as far as that has not
+/// been done.
+pub(super) fn take_in(context: &Context<'_>, name: &str) -> Result<(), SeveralMessages> {
+    let catalogue = context.instance.catalogue()?;
+    let Some(database) = catalogue.database(name).filter(|found| found.arrived.is_some()) else {
+        return Ok(());
+    };
+    let copied = Pages::open(database).and_then(|pages| pages.take_in());
+    copied.map_err(|error| context.storage_failed(&error))?;
+    context.instance.update(|catalogue| {
+        if let Some(database) = catalogue.database_mut(name) {
+            database.arrived = None;
+        }
+        Ok(())
+    })?;
+    remove(database.arrived.iter().flat_map(|arrived| &arrived.files).map(|(_, content)| content));
+    Ok(())
+}
+
+/// Deletes the files of a database that are this server's.
+pub(crate) fn remove_files(database: &Database) {
+    let arrived = database.arrived.iter().flat_map(|arrived| &arrived.files);
+    remove(database.files.iter().map(|file| &file.content));
+    remove(arrived.map(|(_, content)| content));
+}
+
+fn remove<'c>(contents: impl Iterator<Item = &'c Content>) {
+    for content in contents {
+        if let Content::Stored(path) = content {
+            // A file that is gone already needs no removal.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
