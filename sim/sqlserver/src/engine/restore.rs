@@ -487,8 +487,8 @@ impl<'j> RestoreJob<'j> {
         database.arrived = target.write_changes(extents.clone(), &changes).map_err(failed)?;
         database.apply(&changes);
         if foreign {
-            let text = "The log in this backup set was written by a real server. Its records were \
-                        checked and not replayed.";
+            let text = "The log in this backup set was written by a real server. Its place in the \
+                        log chain was checked; its records are not replayed, and not kept.";
             self.context.tell(Message::user(0, 10, 1, text.to_owned()));
         }
         database.fork = progress.fork;

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use fake_sqlserver::catalogue::Server;
 use fake_sqlserver::session::{Instance, Login, Session, TextClient};
+use mtf::{EXTENT_SIZE, page_id};
 use rstest::rstest;
 use vdi_device::{ClientDevice, ClientSet};
 use vdi_protocol::{CommandCode, CompletionCode, HResult, VdConfig};
 
 use crate::server::Fixture;
+use crate::wholeness::layout;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -157,6 +159,55 @@ fn a_database_comes_back_through_virtual_devices(#[case] count: usize) {
         }
         assert_eq!(server.digest("copy"), server.digest("pubs"));
     });
+}
+
+// Catches: extents given to each device beforehand, so that all wait for the slowest one.
+#[test]
+fn a_slow_device_leaves_the_next_extents_to_the_other() {
+    watched(|| {
+        let mut server = Fixture::new();
+        let set = ClientSet::new(server.instance.environment.clone());
+        set.create(b"set", &VdConfig { device_count: 2, ..VdConfig::default() }).unwrap();
+        let (far, is_far) = mpsc::channel::<()>();
+        let client = thread::spawn(move || {
+            set.get_configuration(None).unwrap();
+            let [fast, slow] =
+                ["set", "set1"].map(|name| set.open_device(name.as_bytes()).unwrap());
+            let written = thread::scope(|scope| {
+                let set = &set;
+                let slow = scope.spawn(move || {
+                    // Its first answer waits until the other device has nearly all of its part.
+                    let mut wait = Some(is_far);
+                    serve(set, &slow, &[], false, |_| {
+                        let _ = wait.take().map(|is_far| is_far.recv());
+                    })
+                });
+                let fast = scope.spawn(move || {
+                    let mut far = Some(far);
+                    serve(set, &fast, &[], false, |written| {
+                        if written > 50 * EXTENT_SIZE {
+                            far.take();
+                        }
+                    })
+                });
+                [fast, slow].map(|device| device.join().unwrap())
+            });
+            let _ = set.close();
+            written
+        });
+        let devices = list("set", 2);
+        server.succeed(&format!("BACKUP DATABASE pubs TO {devices} WITH MAXTRANSFERSIZE=65536"));
+        let [fast, slow] = client.join().unwrap().map(|stream| first_pages(&stream));
+        assert_eq!((fast.len(), slow.len()), (56, 56), "families are of one size");
+        let early = slow.iter().filter(|page| **page < fast[50]).count();
+        assert!(early < 20, "{early} extents waited for the slow device: {slow:?}");
+    });
+}
+
+/// The first page of each extent of a stream.
+fn first_pages(stream: &[u8]) -> Vec<u32> {
+    let extents = layout(stream).extents.into_iter();
+    extents.map(|at| page_id(stream[at].first_chunk().unwrap()).page).collect()
 }
 
 /// The numbers of a batch's errors in a session of its own.

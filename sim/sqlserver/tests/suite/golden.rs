@@ -45,6 +45,23 @@ fn a_real_chain_restores_in_its_order_only() {
     assert_eq!(restore("LOG", "log3.trn", "RECOVERY"), [3117, 3013]);
 }
 
+// Catches: log that is not replayed and nobody told of it; own log told of as a real server's.
+#[test]
+fn log_that_is_not_replayed_is_told_of() {
+    let Some(folder) = golden("log_that_is_not_replayed_is_told_of") else { return };
+    let mut server = Fixture::new();
+    let note = "0: The log in this backup set was written by a real server. Its place in the log \
+                chain was checked; its records are not replayed, and not kept.";
+    let is_told = |lines: Vec<String>| lines.iter().any(|line| line == note);
+    for (what, name) in [("DATABASE", "full.bak"), ("DATABASE", "diff.bak"), ("LOG", "log1.trn")] {
+        let file = folder.join("chain-2016").join(name).display().to_string();
+        let batch = format!("RESTORE {what} real FROM DISK='{file}' WITH NORECOVERY");
+        assert!(is_told(server.run(&batch)), "{name}");
+    }
+    server.succeed("BACKUP DATABASE pubs TO DISK='own'");
+    assert!(!is_told(server.run("RESTORE DATABASE copy FROM DISK='own'")));
+}
+
 // Catches: families of a real backup not put together, pages of a real database lost on the way
 // through a backup of our own.
 #[test]

@@ -19,8 +19,8 @@ const BLOCK: usize = 512;
 
 /// Where a stream has its pages, log and sums.
 #[derive(Default)]
-struct Layout {
-    extents: Vec<Range<usize>>,
+pub(crate) struct Layout {
+    pub(crate) extents: Vec<Range<usize>>,
     log: Option<Range<usize>>,
     sums: Vec<usize>,
     set: usize,
@@ -52,7 +52,7 @@ impl Events for Layout {
     }
 }
 
-fn layout(stream: &[u8]) -> Layout {
+pub(crate) fn layout(stream: &[u8]) -> Layout {
     let mut layout = Layout::default();
     Reader::new().feed(stream, &mut layout).unwrap();
     layout
