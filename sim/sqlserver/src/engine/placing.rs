@@ -89,6 +89,10 @@ mod tests {
         let mut swapped = whole.clone();
         swapped[..2 * PAGE_SIZE].rotate_left(PAGE_SIZE);
         assert_eq!(place_of(&swapped), Err(place(0)));
+        // Also in a database whose pages have no checksums.
+        let flags = |page: &mut [u8; PAGE_SIZE]| PageHeader::FLAG_BITS.write(page, 0);
+        swapped.as_chunks_mut::<PAGE_SIZE>().0.iter_mut().for_each(flags);
+        assert_eq!(place_of(&swapped), Err(place(0)));
 
         for (file, number, from, to) in [(1, 9, 3, 3), (1, 9, 0, 0), (1, 9, 3, 4), (2, 5, 7, 7)] {
             let mut mixed = whole.clone();
