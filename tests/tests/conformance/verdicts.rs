@@ -29,6 +29,40 @@ fn each_verdict_has_a_client(#[case] mistake: &str, #[case] code: i32, #[case] w
     assert_eq!(verdict(mistake, "", code), wanted);
 }
 
+// Catches: a case without an end, because a client that never answers a command goes on asking for the next
+// one, and calls count as progress.
+#[test]
+fn a_client_that_only_calls_on_hangs() {
+    let scene = Scene::new();
+    let ended = scene.run(suite(&scene, "calls-on", &format!("{ONE} --json --stall 1")));
+    ended.expect(1);
+    let case = &results(&ended)["cases"][0];
+    assert_eq!(case["verdict"], "HANG", "{case}");
+    assert!(case["seen"].as_str().unwrap().contains("called on and on"), "{case}");
+}
+
+// Catches: patience that a client declared and does not get, patience that everybody gets, and that for
+// starting given with a command in hand.
+#[rstest]
+#[case::starts_late("starts-late=2500", "start-time: 50s", "devices: 1")]
+#[case::holds_flush("holds-flush=2500", "flush-hold: 50s", "start-time: 50s")]
+fn slow_clients_get_the_time_that_they_declare(
+    #[case] mistake: &str,
+    #[case] patience: &str,
+    #[case] other: &str,
+) {
+    for (capability, code, wanted) in [(patience, 0, "PASS"), (other, 1, "HANG")] {
+        let scene = Scene::new();
+        let declared = scene.file("slow.yaml", capability.as_bytes());
+        let client = format!("{} {{op}} {{mode}} {{set}} {{file}}", good_client().display());
+        let mut command = suite_of(&scene, &client, &format!("{ONE} --json --stall 1"));
+        command.arg("--capabilities").arg(declared).env("CLIENT_BREAKS", mistake);
+        let ended = scene.run(command);
+        ended.expect(code);
+        assert_eq!(verdicts(&results(&ended))[ONE], wanted, "{mistake} with {capability}");
+    }
+}
+
 // Catches: a client that is failed for the unit that its time-out is read in, and one that leaves
 // under both readings and is failed for a rule that it never came to.
 #[test]
