@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     trigger: Option<String>,
     /// Starts the agent, once, and again if a case has killed it. It can be triggered when this command
     /// ends, or prints something, or after a second
-    #[arg(long, value_name = "CMD", requires = "trigger")]
+    #[arg(long, value_name = "CMD", requires = "trigger", conflicts_with = "client")]
     start: Option<String>,
     /// Ends the agent [default: what --start started is killed]
     #[arg(long, value_name = "CMD", requires = "start")]

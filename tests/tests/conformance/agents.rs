@@ -101,6 +101,9 @@ fn the_agent_is_ended_as_it_was_started() {
     let mut command = scene.vdisim("test client/Write/full --client true --trigger true");
     command.args(["--start", "true"]);
     scene.run(command).expect(2);
+    // Without a trigger the agent would be started for nobody.
+    let line = "test client/Write/full --client true --start true";
+    scene.run(scene.vdisim(line)).expect(2).says("--start");
 }
 
 // Catches: a running agent, which nobody here started, that is looked for in another namespace than

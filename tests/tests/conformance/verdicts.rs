@@ -217,6 +217,45 @@ fn the_first_failure_may_end_the_run_and_cases_be_repeated() {
     assert_eq!(count("count=2:-1", "--fail-fast --jobs 1"), 1);
 }
 
+// Catches: a seed without effect, and bytes that another run with the same seed does not send.
+#[test]
+fn the_seed_chooses_the_bytes() {
+    let scene = Scene::new();
+    let stored = |seed: u32, name: &str| {
+        let kept = scene.path(name);
+        let script = format!(
+            "#!/bin/sh\n{} \"$@\" && cp \"$4\" {}\n",
+            good_client().display(),
+            kept.display()
+        );
+        let client = format!("{} {{op}} {{mode}} {{set}} {{file}}", executable(&scene, &script));
+        scene.run(suite_of(&scene, &client, &format!("{ONE} --seed {seed}"))).expect(0);
+        fs::read(kept).unwrap()
+    };
+    let first = stored(1, "first");
+    assert!(!first.is_empty());
+    assert!(first == stored(1, "again"), "the seed does not say it all");
+    assert!(first != stored(2, "other"), "the seed says nothing");
+}
+
+// Catches: a terminal that shows nothing of a run, and a log that is full of what was only to be seen.
+#[test]
+fn progress_is_for_terminals() {
+    let scene = Scene::new();
+    let command = suite(&scene, "", ONE);
+    let quiet = scene.run(command);
+    assert_eq!(quiet.expect(0).err, "");
+    assert!(!quiet.out.contains(ONE), "{}", quiet.out);
+    let words = suite(&scene, "", ONE);
+    let words = std::iter::once(words.get_program()).chain(words.get_args());
+    let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+    // A terminal for its three streams.
+    let mut shown = std::process::Command::new("script");
+    shown.args(["-qec", &shell_words::join(words), "/dev/null"]).env("TERM", "xterm");
+    scene.place(&mut shown);
+    scene.run(shown).expect(0).says("0 of 1").says(ONE);
+}
+
 // Catches: a report that lacks a file, and a folder that cannot be written and is found out too late.
 #[test]
 fn a_run_leaves_a_report() {
