@@ -6,7 +6,9 @@ use nix::sys::signal::Signal;
 use rstest::rstest;
 use vdisim_tests::Scene;
 
-use crate::subject::{good_client, objects_of, results, suite, suite_of, verdicts};
+use crate::subject::{
+    await_object_of, good_client, objects_of, processes_of, results, suite, suite_of, verdicts,
+};
 
 const ONE: &str = "client/Write/full";
 
@@ -297,26 +299,6 @@ fn a_signal_ends_everything_and_what_is_known_is_told(#[case] signal: Signal) {
         let text = fs::read_to_string(folder.join(name)).unwrap();
         assert!(text.contains("the run was interrupted") || text.contains("Bail out!"), "{text}");
     }
-}
-
-fn await_object_of(run: u32) {
-    let begin = std::time::Instant::now();
-    while objects_of(run).is_empty() {
-        assert!(begin.elapsed().as_secs() < 60, "no client made a set");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-}
-
-/// The processes that were started in a run's namespaces.
-fn processes_of(run: u32) -> Vec<i32> {
-    let mark = format!("VDISIM_NAMESPACE=t{run}-");
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let bears = |process: &i32| {
-        let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
-        String::from_utf8_lossy(&environment).split('\0').any(|entry| entry.starts_with(&mark))
-    };
-    numbers.filter(bears).collect()
 }
 
 // Catches: a daemon that left its process group and lives on, unseen.
