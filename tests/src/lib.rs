@@ -7,7 +7,9 @@ mod compiled;
 pub mod golden;
 mod python;
 mod scene;
+mod schema;
 
 pub use compiled::compile;
 pub use python::python;
 pub use scene::{Ended, Running, Scene, is_killed};
+pub use schema::assert_schema;

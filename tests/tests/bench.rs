@@ -14,7 +14,7 @@ use browser::Browser;
 use rstest::rstest;
 use serde_json::{Value, json};
 use vdisim::bench::{Results, page};
-use vdisim_tests::{Ended, Scene, artefacts, compile};
+use vdisim_tests::{Ended, Scene, artefacts, assert_schema, compile};
 
 /// The smallest sweep that has more than one cell each way.
 const TINY: &str = "--maxtransfersize 64K --buffercount 4 --devices 1,2 --size 1M --repeats 3";
@@ -354,37 +354,13 @@ fn the_published_schema_is_current() {
 #[test]
 fn what_is_written_keeps_the_published_schema() {
     let scene = Scene::new();
-    let script = "import json, sys\nfrom jsonschema import Draft202012Validator as V\n\
-        schema, good, bad = (json.load(open(path)) for path in sys.argv[1:])\n\
-        V.check_schema(schema)\nV(schema).validate(good)\nsys.exit(V(schema).is_valid(bad))";
-    let Some(python) = python() else {
-        println!("SKIPPED: no Python with jsonschema: run scripts/setup");
-        return;
-    };
     let base = base(&scene, |base| times_as_fast(base, 1e6));
     // With a comparison in it.
     against(&scene, &base, "").expect(1);
     let mut bad = results(&scene);
     bad["cells"][0]["runs"][0]["seconds"] = "fast".into();
     let bad = scene.file("bad.json", bad.to_string().as_bytes());
-    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/bench.schema.json");
-    let mut command = Command::new(python);
-    command.args(["-c", script]).arg(schema).arg(scene.path("bench.json")).arg(bad);
-    scene.run(command).expect(0);
-}
-
-/// A Python that has jsonschema: the one of scripts/python-tools, or the system's.
-fn python() -> Option<PathBuf> {
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-    let tools = std::env::var_os("VDISIM_CLIENTS").map(PathBuf::from);
-    let tools = tools.or_else(|| Some(cache?.join("vdisim/clients")));
-    let all = [tools.map(|folder| folder.join("venv/bin/python")), Some("python3".into())];
-    let has_it = |python: &PathBuf| {
-        let status = Command::new(python).args(["-c", "import jsonschema"]).output();
-        status.is_ok_and(|output| output.status.success())
-    };
-    all.into_iter().flatten().find(has_it)
+    assert_schema("bench.schema.json", &scene.path("bench.json"), &bad);
 }
 
 // Catches: a page that needs something else, that draws nothing, mixes up cells, hides a failure, or

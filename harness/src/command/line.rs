@@ -155,4 +155,56 @@ mod tests {
     fn the_command_line_is_sound() {
         Line::command().debug_assert();
     }
+
+    /// The commands of vdisim in a document: behind the last word of a line that names the program, up to
+    /// what the shell takes for itself.
+    fn commands(text: &str) -> Vec<Vec<String>> {
+        let known: Vec<_> =
+            Line::command().get_subcommands().map(|it| it.get_name().to_owned()).collect();
+        let command = |line: &str| {
+            let words = shell_words::split(line.trim_start_matches(['#', ' '])).ok()?;
+            let is_program = |word: &String| word == "vdisim" || word.ends_with("/vdisim");
+            let from = words.iter().rposition(is_program)?;
+            let ours =
+                words[from..].iter().take_while(|word| !["&", "&&", "|"].contains(&&***word));
+            let ours: Vec<_> = ours.cloned().collect();
+            ours.get(1).filter(|name| known.contains(name))?;
+            Some(ours)
+        };
+        text.lines().filter_map(command).collect()
+    }
+
+    // Catches: a README, a guide or a CI snippet whose commands are no longer understood.
+    #[test]
+    fn the_commands_of_the_docs_are_understood() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for (name, at_least) in [
+            ("README.md", 8),
+            ("docs/bring-your-client.md", 3),
+            ("docs/bench.md", 1),
+            ("docs/ci/github-actions.yml", 2),
+            ("docs/ci/gitlab-ci.yml", 2),
+            ("docs/ci/Containerfile", 1),
+        ] {
+            let text = std::fs::read_to_string(root.join(name)).unwrap();
+            let is_prose = name.ends_with(".md");
+            // What stands between the fences of a shell's block; all of a file that is no text.
+            let parts = text.split("```");
+            let blocks: Vec<_> = match is_prose {
+                true => parts.filter_map(|part| part.strip_prefix("sh\n")).collect(),
+                false => vec![text.as_str()],
+            };
+            let mut text = blocks.join("\n").replace("${{ matrix.part }}", "1");
+            text = text.replace("$CI_NODE_INDEX", "1").replace("$CI_NODE_TOTAL", "3");
+            // A folded line of YAML goes on with an option.
+            let folded = regex::Regex::new(r"\n +--").unwrap();
+            let commands = commands(&folded.replace_all(&text, " --"));
+            assert!(commands.len() >= at_least, "{name}: {commands:?}");
+            for words in commands {
+                if let Err(error) = Line::try_parse_from(&words) {
+                    panic!("{name}: {words:?}: {error}");
+                }
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::conformance::{Server, probe};
+use crate::conformance::{Mistake, Server, probe};
 use crate::exit::Failure;
 
 #[derive(Args, Debug)]
@@ -16,9 +16,12 @@ pub(super) struct Arguments {
     /// Who serves the set
     #[arg(long, value_enum, default_value_t)]
     server: Server,
+    /// What the probe does wrong on purpose
+    #[arg(long, value_enum)]
+    mistake: Option<Mistake>,
 }
 
 pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
-    probe(&arguments.id, &arguments.answer, arguments.server)
+    probe(&arguments.id, &arguments.answer, arguments.server, arguments.mistake)
         .map_err(|error| Failure::Bug(error.to_string()))
 }

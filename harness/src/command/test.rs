@@ -14,7 +14,7 @@ use super::output;
 use super::statement::seconds;
 use crate::conformance::results::Partition;
 use crate::conformance::{
-    Capabilities, Case, Expectations, Front, Implementation, Live, Patterns, Resident,
+    Capabilities, Case, Expectations, Front, Implementation, Live, Mistake, Patterns, Resident,
     ResidentError, Run, Subject, catalogue, select, summary, unknown,
 };
 use crate::exit::Failure;
@@ -37,8 +37,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "LIB", conflicts_with_all = ["subject", "capabilities", "fault", "guard"])]
     implementation: Option<PathBuf>,
     /// Take the implementation for one whose shared memory nobody else knows
-    #[arg(long, requires = "implementation")]
+    #[arg(long, requires = "implementation", conflicts_with = "subject")]
     foreign: bool,
+    /// What every probe of a cell does wrong, for the suite's own test; the report says so
+    #[arg(long, value_enum, hide = true, requires = "implementation", conflicts_with = "subject")]
+    mistake: Option<Mistake>,
     /// The catalogue as of an older version: what is new in it fails nobody [default: the newest]
     #[arg(long, value_name = "N")]
     catalogue: Option<u32>,
@@ -49,7 +52,7 @@ pub(super) struct Arguments {
     trigger: Option<String>,
     /// Starts the agent, once, and again if a case has killed it. It can be triggered when this command
     /// ends, or prints something, or after a second
-    #[arg(long, value_name = "CMD", requires = "trigger")]
+    #[arg(long, value_name = "CMD", requires = "trigger", conflicts_with = "client")]
     start: Option<String>,
     /// Ends the agent [default: what --start started is killed]
     #[arg(long, value_name = "CMD", requires = "start")]
@@ -78,7 +81,8 @@ pub(super) struct Arguments {
     /// Which bytes are sent
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// How long nothing may happen before a case counts as hanging
+    /// How long nothing may happen before a case counts as hanging; a client that calls on and gets no command
+    /// answered has five times as long
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     stall: Duration,
     /// Cases at a time [default: the number of processors]
@@ -188,6 +192,7 @@ impl Arguments {
             },
             subject,
             implementation: self.implementation(&vdisim)?,
+            mistake: self.mistake,
             catalogue: self.catalogue.unwrap_or(catalogue::VERSION),
             vdisim,
             drop_in,
@@ -300,10 +305,12 @@ impl Arguments {
         let fault = self.fault.as_deref().map_or(String::new(), |it| quoted("--fault", it));
         let guard = if self.guard { " --guard" } else { "" };
         let foreign = if self.foreign { " --foreign" } else { "" };
+        let mistake =
+            self.mistake.map_or(String::new(), |mistake| quoted("--mistake", &mistake.word()));
         let pinned =
             self.catalogue.map_or(String::new(), |version| format!(" --catalogue {version}"));
         format!(
-            "{client}{front}{}{}{guard}{fault}{}{foreign}{pinned}{}{}",
+            "{client}{front}{}{}{guard}{fault}{}{foreign}{mistake}{pinned}{}{}",
             pattern("--success-pattern", &self.success_pattern),
             pattern("--failure-pattern", &self.failure_pattern),
             path("--implementation", &self.implementation),

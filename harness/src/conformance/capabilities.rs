@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
+use vdi_protocol::config::MAX_DEVICES;
 
 /// Something that a case needs of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +67,7 @@ impl fmt::Display for Need {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Capabilities {
     /// Devices at most.
+    #[serde(deserialize_with = "devices")]
     pub devices: u32,
     /// Directions.
     pub operations: Vec<Direction>,
@@ -147,7 +149,7 @@ impl Capabilities {
     /// What our own reference client supports.
     pub fn of_reference_client() -> Capabilities {
         Capabilities {
-            devices: vdi_protocol::config::MAX_DEVICES,
+            devices: MAX_DEVICES,
             modes: vec![Mode::Pipe, Mode::Tape, Mode::Disk],
             features: vec![Feature::Complete, Feature::Processes, Feature::Handles],
             media: Media::Raw,
@@ -183,6 +185,14 @@ impl Capabilities {
             Need::Sql => true,
             Need::RawMedia => self.media == Media::Raw,
         }
+    }
+}
+
+fn devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let given = u32::deserialize(deserializer)?;
+    match given {
+        1..=MAX_DEVICES => Ok(given),
+        _ => Err(de::Error::custom(format!("a set has 1 to {MAX_DEVICES} devices, not {given}"))),
     }
 }
 

@@ -126,6 +126,8 @@ pub(crate) enum Check {
     RefusedByCode,
     /// Some positions: what GetPosition answered differs before and after Writes.
     PositionsMove,
+    /// No Read or Write was answered with a position.
+    NoPosition,
     /// SetPosition was answered with the position that it was given.
     PositionAnswered,
     /// The client called GetCommand until it had VD_E_CLOSE from every device.

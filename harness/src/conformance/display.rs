@@ -93,7 +93,7 @@ pub fn summary(results: &RunResults) -> String {
         "\n{} in {:.1} s: {}. {} broken rules must be kept, {} should be.",
         cases(results.cases.len()),
         results.seconds,
-        counted(&all),
+        if all.is_empty() { "none was judged".to_owned() } else { counted(&all) },
         musts,
         broken(results, Level::Should),
     );

@@ -107,6 +107,16 @@ fn hold(check: Check, act: &Act) -> Result<(), Finding> {
         Check::Refused => refused(act),
         Check::RefusedByCode => refused_by_code(act),
         Check::PositionsMove => positions_move(act),
+        Check::NoPosition => {
+            let placed = |it: &&Answer| is_transfer(it.code) && it.position != 0;
+            match act.answers().iter().find(placed) {
+                Some(answer) => finding(
+                    format!("{} (#{}) is answered with position 0", answer.code, answer.n),
+                    format!("it was answered with position {}", answer.position),
+                ),
+                None => Ok(()),
+            }
+        }
         Check::PositionAnswered => position_answered(act),
         Check::Syncs => match act.synced {
             Some(false) if act.script.operation == Operation::Backup => finding(

@@ -46,6 +46,7 @@ pub use selection::{PartitionError, UnknownCase, matches, select, unknown};
 pub use source::Source;
 pub use subject::{Subject, SubjectError};
 
+pub use probe::Mistake;
 pub(crate) use probe::probe;
 pub use script::Operation;
 #[cfg(any(target_os = "linux", windows))]

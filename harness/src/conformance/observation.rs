@@ -1,8 +1,8 @@
 //! What was seen of a client: the server half's record, the drop-in's trace, how it ended, what it left.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use serde_json::Value;
@@ -68,6 +68,13 @@ impl Call {
     /// Whether `name` was called, by that name or, as COM's interface has it as well, by one with `Ex`.
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name.strip_suffix("Ex").unwrap_or(&self.name) == name
+    }
+
+    /// Whether both asked for the same, of the same object, and nothing had come.
+    fn is_same_poll(&self, other: &Call) -> bool {
+        self.status == HResult::VD_E_TIMEOUT
+            && (self.status, &self.name, &self.arguments)
+                == (other.status, &other.name, &other.arguments)
     }
 }
 
@@ -179,18 +186,22 @@ impl Act {
     }
 }
 
-/// Reads a trace of the drop-in.
+/// Reads a trace of the drop-in. Of calls that timed out in the same way, one behind the other, the first
+/// stands for all: a client that polls makes millions.
 pub(crate) fn read_trace(path: &Path) -> io::Result<(Vec<Call>, Vec<ClientEvent>)> {
-    let text = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        text => text?,
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
+        file => BufReader::new(file?),
     };
-    let (mut calls, mut events) = (Vec::new(), Vec::new());
-    for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+    let (mut calls, mut events) = (Vec::<Call>::new(), Vec::new());
+    let mut last: HashMap<(u32, String), usize> = HashMap::new();
+    for line in file.split(b'\n') {
+        // A process that was killed may have left half a line.
+        let Ok(line) = serde_json::from_slice::<Value>(&line?) else { continue };
         let time = line["time"].as_u64().unwrap_or(0);
         let pid = line["pid"].as_u64().unwrap_or(0) as u32;
         if let Some(name) = line["call"].as_str() {
-            calls.push(Call {
+            let call = Call {
                 time,
                 took: line["took"].as_u64().unwrap_or(0),
                 pid,
@@ -199,7 +210,12 @@ pub(crate) fn read_trace(path: &Path) -> io::Result<(Vec<Call>, Vec<ClientEvent>
                 arguments: line["arguments"].clone(),
                 status: HResult(line["result"]["status"].as_u64().unwrap_or(0) as u32),
                 result: line["result"].clone(),
-            });
+            };
+            let before = last.insert((pid, call.object.clone()), calls.len());
+            match before.filter(|before| calls[*before].is_same_poll(&call)) {
+                Some(before) => _ = last.insert((pid, call.object), before),
+                None => calls.push(call),
+            }
         } else if let Some(name) = line["event"].as_str() {
             let (name, details) = (name.to_owned(), line["details"].clone());
             events.push(ClientEvent { time, pid, name, details });
@@ -435,4 +451,45 @@ fn plain(value: &Value) -> String {
 /// Reads a server's record.
 pub(crate) fn read_record(path: &Path) -> io::Result<Vec<Entry>> {
     record::read(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(object: &str, status: HResult, timeout: i64, time: u64) -> String {
+        let arguments = serde_json::json!({"timeout": timeout});
+        let result = serde_json::json!({"status": status.0});
+        serde_json::json!({
+            "time": time, "pid": 1, "took": 1, "object": object, "call": "GetCommand",
+            "arguments": arguments, "result": result,
+        })
+        .to_string()
+    }
+
+    // Catches: memory that a polling client fills, a poll that stands for another device's or another
+    // time-out's, a call that is lost behind polls, half a line that loses the others.
+    #[test]
+    fn polls_are_read_once() {
+        const NOTHING: HResult = HResult::VD_E_TIMEOUT;
+        let lines = [
+            line("a", NOTHING, 0, 1),
+            line("a", NOTHING, 0, 2),
+            line("b", NOTHING, 0, 3),
+            line("a", NOTHING, 0, 4),
+            line("a", NOTHING, 9, 5),
+            line("a", HResult::NOERROR, 9, 6),
+            line("a", NOTHING, 9, 7),
+            "{\"time\": 8, \"pid\": \u{fffd}".to_owned(),
+            line("a", HResult::VD_E_ABORT, 9, 9),
+            line("a", HResult::VD_E_ABORT, 9, 10),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace");
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let (calls, events) = read_trace(&path).unwrap();
+        let times: Vec<_> = calls.iter().map(|call| call.time).collect();
+        assert_eq!(times, [1, 3, 5, 6, 7, 9, 10]);
+        assert!(events.is_empty());
+    }
 }

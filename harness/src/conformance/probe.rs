@@ -3,6 +3,7 @@
 //! The loaded drop-in is the client half; the server half is ours or the library's own, in the same
 //! process, and takes the set to the state first.
 
+mod mistake;
 mod server;
 mod serving;
 
@@ -22,6 +23,7 @@ use super::implementation::{LOAD, Server, load};
 use super::strays::Clearing;
 use super::trial::TrialError;
 use crate::process::{ProcessGroup, crash_of};
+pub use mistake::Mistake;
 use serving::{Serving, ServingDevice, attach};
 
 /// Bytes of the buffers.
@@ -55,7 +57,7 @@ pub(crate) enum Seen {
 pub(crate) fn run(
     vdisim: &Path,
     drop_in: &Path,
-    (id, server): (&str, Server),
+    (id, server, mistake): (&str, Server, Option<Mistake>),
     namespace: &str,
     folder: &Path,
     stall: Duration,
@@ -71,6 +73,9 @@ pub(crate) fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(folder.join("said"))?);
+    if let Some(mistake) = mistake {
+        command.args(["--mistake", &mistake.word()]);
+    }
     // Dropped behind the process: one that was killed has left its set.
     let _clearing = Clearing { namespace, agent_lives: false };
     let mut group = ProcessGroup::spawn(&mut command)?;
@@ -86,7 +91,12 @@ pub(crate) fn run(
 
 /// What a probe's process does: the status of the case's call goes to `answer`, or why it could not
 /// be made.
-pub(crate) fn probe(id: &str, answer: &Path, server: Server) -> Result<(), TrialError> {
+pub(crate) fn probe(
+    id: &str,
+    answer: &Path,
+    server: Server,
+    mistake: Option<Mistake>,
+) -> Result<(), TrialError> {
     let bug = |error: &dyn std::fmt::Display| TrialError::Bug(error.to_string());
     let path = caller::locate(None).map_err(|error| bug(&error))?;
     if id == LOAD {
@@ -98,10 +108,11 @@ pub(crate) fn probe(id: &str, answer: &Path, server: Server) -> Result<(), Trial
     let environment = Environment::from_process().map_err(|error| bug(&error))?;
     let said = match trial {
         Some(Trial::Cell(cell)) => Bench::new(&drop_in, environment, server).call(cell),
-        Some(Trial::ServerCell(cell)) => cell.status(&drop_in, environment),
+        Some(Trial::ServerCell(cell)) => cell.status(&drop_in, environment, mistake),
         _ => return Err(TrialError::Bug(format!("there is no probe '{id}'"))),
     };
-    let said = said.map_or_else(|why| why, |status| status.0.to_string());
+    let seen = |status| mistake.map_or(status, |mistake| mistake.forge(status));
+    let said = said.map_or_else(|why| why, |status| seen(status).0.to_string());
     Ok(std::fs::write(answer, said)?)
 }
 

@@ -17,7 +17,7 @@ use super::implementation::{Implementation, NO_SERVER, Server, needs_server};
 use super::judge::{Finding, caught, judge};
 use super::observation::{Act, Ended, mark_guilty, shorten, timelines};
 use super::patterns::Patterns;
-use super::probe;
+use super::probe::{self, Mistake};
 use super::record::now;
 use super::resident::Resident;
 use super::results::{CaseResult, Level, Partition, RunKind, RunResults, VERSION, Verdict};
@@ -42,6 +42,8 @@ pub struct Run {
     pub drop_in: PathBuf,
     /// An implementation of the interface that is tested in place of a client.
     pub implementation: Option<Implementation>,
+    /// What its probes do wrong on purpose.
+    pub mistake: Option<Mistake>,
     /// The version of the catalogue that the cases are of.
     pub catalogue: u32,
     /// Who sends the BACKUP or RESTORE.
@@ -167,6 +169,9 @@ impl Run {
         all.insert("around buffers".to_owned(), fence.to_owned());
         if let Some((name, _)) = &self.fault {
             all.insert("fault in every case".to_owned(), name.clone());
+        }
+        if let Some(mistake) = self.mistake {
+            all.insert("mistake of every probe".to_owned(), mistake.word());
         }
         all
     }
@@ -434,7 +439,7 @@ impl Run {
         let seen = probe::run(
             &self.vdisim,
             tested,
-            (&result.id, server),
+            (&result.id, server, self.mistake),
             &namespace(number),
             folder.path(),
             self.stall,

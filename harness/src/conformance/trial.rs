@@ -44,8 +44,14 @@ const DATA: &str = "data";
 /// The folder of a case with its commands.
 const COMMANDS: &str = "bin";
 
+/// For how many times `--stall` a client may go on calling while none of its commands is answered.
+const PATIENCE: u32 = 5;
+
 /// Most that a client may say.
 const MOST_OUTPUT: u64 = 16 << 20;
+
+/// Most that the trace of a client's calls may hold: one that never sleeps fills a disk in minutes.
+const MOST_CALLS: u64 = 1 << 30;
 
 /// What is said of a client's last words.
 const LAST_WORDS: usize = 2000;
@@ -304,7 +310,8 @@ impl Stage<'_> {
         watched: &[PathBuf],
         output: &[PathBuf],
     ) -> Result<(Ended, bool), TrialError> {
-        let (mut moved, mut looked) = (Instant::now(), Instant::now());
+        let (mut moved, mut got_on) = (Instant::now(), Instant::now());
+        let mut looked = Instant::now();
         let mut sizes = Vec::new();
         loop {
             if self.interrupted.load(Ordering::Relaxed) {
@@ -332,8 +339,11 @@ impl Stage<'_> {
                 } else {
                     watched.iter().map(|path| size(path)).collect()
                 };
+                if now.first() != sizes.first() {
+                    got_on = looked;
+                }
                 if now != sizes {
-                    (sizes, moved) = (now, Instant::now());
+                    (sizes, moved) = (now, looked);
                 }
                 // Nobody is there any more who could create the set.
                 let works_on = self.resident.is_some_and(|agent| agent.crashed().is_none());
@@ -342,11 +352,23 @@ impl Stage<'_> {
                     return Ok((pair.how_ended(client), false));
                 }
             }
-            if moved.elapsed() > self.stall {
+            // Until the server half has seen the set, it is the client's start that takes long.
+            let is_starting = sizes.first().is_none_or(|size| *size == 0);
+            let stall = if is_starting { self.start } else { self.stall };
+            if moved.elapsed() > stall {
                 let who = if client.is_none() { "client" } else { "server" };
                 let why = format!(
                     "the {who} did not end, and nothing happened for {} s",
-                    self.stall.as_secs_f64()
+                    stall.as_secs_f64()
+                );
+                return Ok((Ended::Hung(why), left));
+            }
+            if got_on.elapsed() > stall * PATIENCE
+                || sizes.get(1).is_some_and(|size| *size > MOST_CALLS)
+            {
+                let why = format!(
+                    "the client called on and on, and got no further for {} s",
+                    got_on.elapsed().as_secs()
                 );
                 return Ok((Ended::Hung(why), left));
             }

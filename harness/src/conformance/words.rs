@@ -131,6 +131,7 @@ fn judgement(check: Check) -> String {
         Check::Refused => "something is refused",
         Check::RefusedByCode => "the refusal's code means a full medium",
         Check::PositionsMove => "positions move with Writes",
+        Check::NoPosition => "no Read or Write is answered with a position",
         Check::PositionAnswered => "SetPosition is answered with its position",
         Check::SawClose => "GetCommand returned VD_E_CLOSE for every device",
         Check::CallsClose => "Close is called",

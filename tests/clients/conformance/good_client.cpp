@@ -140,6 +140,8 @@ int main(int argc, char **argv)
         std::fprintf(stderr, "usage: good_client backup|restore pipe|tape|disk SET FILE ...\n");
         return 2;
     }
+    if (breaks("starts-late"))
+        usleep(1000 * static_cast<useconds_t>(MISTAKE.first));
     if (breaks("fails-to-start"))
         return 3;
     Client client;

@@ -69,6 +69,8 @@ public:
             answer.code = ERROR_NOT_SUPPORTED;
         if (breaks("dawdles") && code == VDC_Flush)
             usleep(400000);
+        if (breaks("holds-flush") && code == VDC_Flush)
+            usleep(1000 * static_cast<useconds_t>(MISTAKE.first));
         if (breaks("walks-out") && MISTAKE.first == code)
             _exit(1);
         completed = completed || code == VDC_Complete;
@@ -149,8 +151,6 @@ private:
         if (breaks("skips-byte") && uniform(bytes, static_cast<uint8_t>(MISTAKE.first)))
             bytes.clear();
         if (breaks("stores-most") && at_ >= MISTAKE.first)
-            bytes.clear();
-        if (breaks("flush-ends") && flushed)
             bytes.clear();
         if (breaks("one-area") && is_elsewhere(command.buffer))
             bytes.assign(bytes.size(), 0x55);

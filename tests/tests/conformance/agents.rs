@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 use rstest::rstest;
 use vdisim_tests::Scene;
 
-use crate::subject::{built, is_broken, results, verdicts};
+use crate::subject::{
+    await_object_of, built, is_broken, objects_of, processes_of, results, verdicts,
+};
 
 fn agent() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
@@ -101,6 +103,29 @@ fn the_agent_is_ended_as_it_was_started() {
     let mut command = scene.vdisim("test client/Write/full --client true --trigger true");
     command.args(["--start", "true"]);
     scene.run(command).expect(2);
+    // Without a trigger the agent would be started for nobody.
+    let line = "test client/Write/full --client true --start true";
+    scene.run(scene.vdisim(line)).expect(2).says("--start");
+}
+
+// Catches: a Ctrl-C that forgets the agent, or what it was asked to be ended by.
+#[test]
+fn an_interrupted_run_ends_its_agent() {
+    let scene = Scene::new();
+    let (stopped, folder) = (scene.path("stopped"), scene.path("report"));
+    // The server goes quiet, and nothing would happen for a minute.
+    let line = "client/Write/full --fault stall-mid-stream --stall 60 --report";
+    let mut command = suite(&scene, "", line);
+    command.arg(&folder).args(["--stop", &format!("touch {}", stopped.display())]);
+    let running = scene.start(command);
+    let id = running.id();
+    await_object_of(id);
+    let pid = nix::unistd::Pid::from_raw(id.cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    running.wait().expect(1).says("none was judged").says("interrupted");
+    assert!(stopped.exists(), "--stop was not run");
+    assert_eq!((objects_of(id), processes_of(id)), (Vec::new(), Vec::new()));
+    assert!(folder.join("results.json").exists());
 }
 
 // Catches: a running agent, which nobody here started, that is looked for in another namespace than

@@ -140,6 +140,24 @@ fn a_mistake_with_the_statement_is_named_by_its_case(
     assert_eq!(broken, named(own), "{}", ended.err);
 }
 
+// Catches: a refused Create that does not reach a client which invents its set's name; a client that is
+// failed for sending no statement then; a failure that it may hide.
+#[test]
+fn a_client_that_invents_its_set_may_be_refused_it() {
+    let run = |mistake: &str, code: i32| {
+        let scene = Scene::new();
+        let line = "client/SQL/failure-reported client/SignalAbort/exit-code client/Write/full \
+                    --fault create-refused --json --strict";
+        let ended = scene.run(sql_suite(&scene, Sender::Login, mistake, line).unwrap());
+        ended.expect(code);
+        assert!(ended.out.contains("drop-in memory in Create"), "{}", ended.out);
+        ids(&verdicts(&results(&ended)), "PASS")
+    };
+    assert_eq!(run("", 0), named(&["SQL/failure-reported", "SignalAbort/exit-code", "Write/full"]));
+    // Of its transfers nothing can be said.
+    assert_eq!(run("claims-a-set", 1), named(&["Write/full"]));
+}
+
 // Catches: words of the client that count for nothing beside its exit code, or that are looked for
 // on one of its streams alone.
 #[test]

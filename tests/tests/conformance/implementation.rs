@@ -96,44 +96,49 @@ fn a_mutant_is_named_by_its_cell(#[case] breaks: &str, #[case] id: &str, #[case]
     assert!(failed > 0);
 }
 
-/// What the server half's cells say of one with a mistake, by verdict: ids.
-fn broken_server(mistake: &str) -> BTreeMap<String, BTreeSet<String>> {
+/// What the cells of a half (`server` or `interface`) say with a mistake, by verdict: ids.
+fn broken_half(half: &str, mistake: &str) -> BTreeMap<String, BTreeSet<String>> {
     let scene = Scene::new();
-    let mut command = scene.vdisim("test server/* --stall 10 --json --implementation");
-    command.arg(artefacts::drop_in()).env("VDISIM_SERVER_BREAKS", mistake);
+    let line = format!("test {half}/* --stall 10 --json --mistake {mistake} --implementation");
+    let mut command = scene.vdisim(&line);
+    command.arg(artefacts::drop_in());
     let running = scene.start(command);
     let run = running.id();
     let ended = running.wait();
     assert_eq!(objects_of(run), Vec::<String>::new());
+    let results = results(ended.expect(1));
+    assert_eq!(results["environment"]["mistake of every probe"], mistake);
     let mut ids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (id, verdict) in verdicts(&results(ended.expect(1))) {
+    for (id, verdict) in verdicts(&results) {
         ids.entry(verdict).or_default().insert(id);
     }
     ids
 }
 
-// Catches: a cell that no answer of the server half fails, and a wrong answer that passes.
-#[test]
-fn every_cell_of_the_server_half_can_fail() {
-    let forgiving = broken_server("forgives-all");
-    let refusing = broken_server("refuses-all");
+// Catches: a cell of either half that no answer fails, and a wrong answer that passes.
+#[rstest]
+#[case("server", 9)]
+#[case("interface", 7)]
+fn every_cell_can_fail(#[case] half: &str, #[case] answers: usize) {
+    let forgiving = broken_half(half, "forgives-all");
+    let refusing = broken_half(half, "refuses-all");
     let mut seen = BTreeSet::new();
-    for case in catalogue::all().iter().filter(|case| case.id.starts_with("server/")) {
+    for case in catalogue::all().iter().filter(|case| case.area().starts_with(half)) {
         let wants = case.judgements().remove(0);
         let fails =
             |mistake: &BTreeMap<String, BTreeSet<String>>| mistake["FAIL"].contains(&case.id);
-        assert_eq!(fails(&forgiving), wants != "it returns NOERROR", "{}", case.id);
-        assert_eq!(fails(&refusing), wants != "it returns VD_E_PROTOCOL", "{}", case.id);
+        assert_eq!(fails(&forgiving), !wants.ends_with(" NOERROR"), "{}", case.id);
+        assert_eq!(fails(&refusing), !wants.ends_with(" VD_E_PROTOCOL"), "{}", case.id);
         seen.insert(wants);
     }
-    assert!(seen.len() >= 9, "{seen:?}");
+    assert!(seen.len() >= answers, "{seen:?}");
 }
 
 // Catches: cells whose call meets another state than the one in their names, an abort that is believed
 // because nothing was returned, and a set that stays behind a probe which hung and was killed.
 #[test]
 fn a_server_half_that_never_aborts_is_named_by_its_cells() {
-    let verdicts = broken_server("never-aborts");
+    let verdicts = broken_half("server", "never-aborts");
     let failed = &verdicts["FAIL"];
     for call in ["GetConfiguration", "AllocateBuffer", "SendCommand", "CloseDevice", "SignalAbort"]
     {
@@ -143,6 +148,16 @@ fn a_server_half_that_never_aborts_is_named_by_its_cells() {
         let is_of_aborts = id.ends_with("/abort") || id.starts_with("server/SignalAbort/");
         assert!(is_of_aborts, "{id}");
     }
+}
+
+// Catches: a mistake for the suite's own test that a run of a client may meet.
+#[test]
+fn no_client_meets_the_mistake_of_a_probe() {
+    let scene = Scene::new();
+    let line = "test client/Write/full --mistake refuses-all";
+    scene.run(scene.vdisim(line)).expect(2).says("--implementation");
+    // Where the two are at odds, the one does not ask for the other.
+    scene.run(scene.vdisim(&format!("{line} --client true"))).expect(2).says("--client");
 }
 
 // Catches: a file that is no library, and one without the symbols, that end as bugs or as failures.

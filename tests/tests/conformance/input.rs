@@ -57,7 +57,10 @@ fn a_client_that_prints_binary_is_quoted_as_text() {
 // Catches: a mistake in a file that is not told with its place.
 #[rstest]
 #[case("--capabilities", "devices: 1\nmodes: [pipe, drum]\n", "drum")]
-#[case("--capabilities", "devices: 1\n  modes: [\n", "line")]
+#[case("--capabilities", "devices: 1\n  modes: [\n", "line 1 column 10")]
+#[case("--capabilities", "media: raw\ndevices: 65\n", "line 2 column 10: a set has 1 to 64")]
+#[case("--capabilities", "start-time: 5 parsecs\n", "line 1 column 13")]
+#[case("--expected-failures", "- id: client/Write/full\n  reason: [x\n", "line 2 column 11")]
 #[case("--expected-failures", "- id: client/Write/full\n  reson: x\n", "reson")]
 #[case("--expected-failures", "- id: client/Write/fill\n  reason: x\n", "client/Write/full")]
 fn a_file_that_cannot_be_understood(#[case] option: &str, #[case] text: &str, #[case] says: &str) {

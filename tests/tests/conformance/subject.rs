@@ -76,3 +76,24 @@ pub(crate) fn objects_of(run: u32) -> Vec<String> {
     let names = objects.map(|object| object.file_name().to_string_lossy().into_owned());
     names.filter(|name| name.starts_with(&ours)).collect()
 }
+
+/// Waits until a client of a run has made its set.
+pub(crate) fn await_object_of(run: u32) {
+    let begin = std::time::Instant::now();
+    while !objects_of(run).iter().any(|name| name.contains("Host_")) {
+        assert!(begin.elapsed().as_secs() < 60, "no client made a set");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// The processes that were started in a run's namespaces.
+pub(crate) fn processes_of(run: u32) -> Vec<i32> {
+    let mark = format!("VDISIM_NAMESPACE=t{run}-");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let bears = |process: &i32| {
+        let environment = std::fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+        String::from_utf8_lossy(&environment).split('\0').any(|entry| entry.starts_with(&mark))
+    };
+    numbers.filter(bears).collect()
+}

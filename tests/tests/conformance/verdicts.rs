@@ -6,7 +6,9 @@ use nix::sys::signal::Signal;
 use rstest::rstest;
 use vdisim_tests::Scene;
 
-use crate::subject::{good_client, objects_of, results, suite, suite_of, verdicts};
+use crate::subject::{
+    await_object_of, good_client, objects_of, processes_of, results, suite, suite_of, verdicts,
+};
 
 const ONE: &str = "client/Write/full";
 
@@ -27,6 +29,40 @@ fn verdict(mistake: &str, more: &str, code: i32) -> String {
 #[case::never_there("fails-to-start", 1, "FAIL")]
 fn each_verdict_has_a_client(#[case] mistake: &str, #[case] code: i32, #[case] wanted: &str) {
     assert_eq!(verdict(mistake, "", code), wanted);
+}
+
+// Catches: a case without an end, because a client that never answers a command goes on asking for the next
+// one, and calls count as progress.
+#[test]
+fn a_client_that_only_calls_on_hangs() {
+    let scene = Scene::new();
+    let ended = scene.run(suite(&scene, "calls-on", &format!("{ONE} --json --stall 1")));
+    ended.expect(1);
+    let case = &results(&ended)["cases"][0];
+    assert_eq!(case["verdict"], "HANG", "{case}");
+    assert!(case["seen"].as_str().unwrap().contains("called on and on"), "{case}");
+}
+
+// Catches: patience that a client declared and does not get, patience that everybody gets, and that for
+// starting given with a command in hand.
+#[rstest]
+#[case::starts_late("starts-late=2500", "start-time: 50s", "devices: 1")]
+#[case::holds_flush("holds-flush=2500", "flush-hold: 50s", "start-time: 50s")]
+fn slow_clients_get_the_time_that_they_declare(
+    #[case] mistake: &str,
+    #[case] patience: &str,
+    #[case] other: &str,
+) {
+    for (capability, code, wanted) in [(patience, 0, "PASS"), (other, 1, "HANG")] {
+        let scene = Scene::new();
+        let declared = scene.file("slow.yaml", capability.as_bytes());
+        let client = format!("{} {{op}} {{mode}} {{set}} {{file}}", good_client().display());
+        let mut command = suite_of(&scene, &client, &format!("{ONE} --json --stall 1"));
+        command.arg("--capabilities").arg(declared).env("CLIENT_BREAKS", mistake);
+        let ended = scene.run(command);
+        ended.expect(code);
+        assert_eq!(verdicts(&results(&ended))[ONE], wanted, "{mistake} with {capability}");
+    }
 }
 
 // Catches: a client that is failed for the unit that its time-out is read in, and one that leaves
@@ -183,6 +219,45 @@ fn the_first_failure_may_end_the_run_and_cases_be_repeated() {
     assert_eq!(count("count=2:-1", "--fail-fast --jobs 1"), 1);
 }
 
+// Catches: a seed without effect, and bytes that another run with the same seed does not send.
+#[test]
+fn the_seed_chooses_the_bytes() {
+    let scene = Scene::new();
+    let stored = |seed: u32, name: &str| {
+        let kept = scene.path(name);
+        let script = format!(
+            "#!/bin/sh\n{} \"$@\" && cp \"$4\" {}\n",
+            good_client().display(),
+            kept.display()
+        );
+        let client = format!("{} {{op}} {{mode}} {{set}} {{file}}", executable(&scene, &script));
+        scene.run(suite_of(&scene, &client, &format!("{ONE} --seed {seed}"))).expect(0);
+        fs::read(kept).unwrap()
+    };
+    let first = stored(1, "first");
+    assert!(!first.is_empty());
+    assert!(first == stored(1, "again"), "the seed does not say it all");
+    assert!(first != stored(2, "other"), "the seed says nothing");
+}
+
+// Catches: a terminal that shows nothing of a run, and a log that is full of what was only to be seen.
+#[test]
+fn progress_is_for_terminals() {
+    let scene = Scene::new();
+    let command = suite(&scene, "", ONE);
+    let quiet = scene.run(command);
+    assert_eq!(quiet.expect(0).err, "");
+    assert!(!quiet.out.contains(ONE), "{}", quiet.out);
+    let words = suite(&scene, "", ONE);
+    let words = std::iter::once(words.get_program()).chain(words.get_args());
+    let words: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+    // A terminal for its three streams.
+    let mut shown = std::process::Command::new("script");
+    shown.args(["-qec", &shell_words::join(words), "/dev/null"]).env("TERM", "xterm");
+    scene.place(&mut shown);
+    scene.run(shown).expect(0).says("0 of 1").says(ONE);
+}
+
 // Catches: a report that lacks a file, and a folder that cannot be written and is found out too late.
 #[test]
 fn a_run_leaves_a_report() {
@@ -224,26 +299,6 @@ fn a_signal_ends_everything_and_what_is_known_is_told(#[case] signal: Signal) {
         let text = fs::read_to_string(folder.join(name)).unwrap();
         assert!(text.contains("the run was interrupted") || text.contains("Bail out!"), "{text}");
     }
-}
-
-fn await_object_of(run: u32) {
-    let begin = std::time::Instant::now();
-    while objects_of(run).is_empty() {
-        assert!(begin.elapsed().as_secs() < 60, "no client made a set");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-}
-
-/// The processes that were started in a run's namespaces.
-fn processes_of(run: u32) -> Vec<i32> {
-    let mark = format!("VDISIM_NAMESPACE=t{run}-");
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let bears = |process: &i32| {
-        let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
-        String::from_utf8_lossy(&environment).split('\0').any(|entry| entry.starts_with(&mark))
-    };
-    numbers.filter(bears).collect()
 }
 
 // Catches: a daemon that left its process group and lives on, unseen.

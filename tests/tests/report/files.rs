@@ -8,6 +8,7 @@ use std::process::Command;
 use roxmltree::{Document, Node};
 use vdisim::conformance::results::{CaseResult, Level, RunResults, Verdict};
 use vdisim::report::{FILES, Report, ReportError, junit, schema, tap};
+use vdisim_tests::{Scene, assert_schema};
 
 use super::sample::{HOSTILE, all_verdicts, case, run};
 
@@ -181,4 +182,22 @@ fn the_published_schema_is_current() {
          cargo run -- report schema > docs/results.schema.json, and raise VERSION if a field went \
          away or has another meaning"
     );
+}
+
+// Catches: a schema that results do not keep, of a run or of every kind that there is, and one that takes everything.
+#[test]
+fn what_is_written_keeps_the_published_schema() {
+    let scene = Scene::new();
+    everything().write(&scene.path("made")).unwrap();
+    let mut run = scene.vdisim("test client/Write/full client/SQL/failure-reported --report");
+    run.arg(scene.path("run"));
+    scene.run(run).expect(0);
+    for folder in ["made", "run"] {
+        let good = scene.path(folder).join("results.json");
+        let text = fs::read_to_string(&good).unwrap();
+        let mut bad: serde_json::Value = serde_json::from_str(&text).unwrap();
+        bad["runs"][0]["cases"][0]["verdict"] = "GOOD".into();
+        let bad = scene.file("bad.json", bad.to_string().as_bytes());
+        assert_schema("results.schema.json", &good, &bad);
+    }
 }

@@ -139,6 +139,14 @@ fn complete_command() -> Vec<Case> {
         .act(backup(&aborted))
         .judged(&[Check::HeedsAbort]),
         should(
+            "client/CompleteCommand/no-position",
+            "A Read or Write of a pipe-like device is completed with position 0: such a device has none.",
+            Page("Command Outputs"),
+        )
+        .act(store(LENGTH))
+        .act(fetch(LENGTH))
+        .judged(&[Check::Played, Check::NoPosition]),
+        should(
             "client/CompleteCommand/Read-in-backup",
             "A Read in a BACKUP is completed and claims no more than it had.",
             Inferred("Command General Rules"),

@@ -1,11 +1,11 @@
 //! Aborts, deaths, Close, and what is left behind.
 
 use super::scripts::{
-    LENGTH, TRANSFER, backup, command, fetch, must, read, restore, should, store, write,
+    LENGTH, TRANSFER, backup, command, disputed, fetch, must, read, restore, should, store, write,
 };
 use crate::conformance::case::{Case, Check};
 use crate::conformance::script::{Item, Script, Step};
-use crate::conformance::source::Source::{Inferred, Page, Practice};
+use crate::conformance::source::Source::{Inferred, Page, Practice, Uncertain};
 
 pub(super) fn cases() -> Vec<Case> {
     [aborts(), deaths(), behaviour(), close()].into_iter().flatten().collect()
@@ -143,10 +143,10 @@ fn close() -> Vec<Case> {
             Check::CallsClose,
         ),
         whole(
-            must(
+            disputed(
                 "client/Close/not-early",
                 "Close comes only when every device has said VD_E_CLOSE.",
-                Page("Close"),
+                Uncertain("Close", "the table of transitions allows it before"),
             )
             .hint("A Close before that aborts the BACKUP."),
             Check::NoEarlyClose,

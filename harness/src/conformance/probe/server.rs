@@ -11,52 +11,25 @@ use super::*;
 use crate::conformance::case::{Circumstance, ServerCell};
 use crate::conformance::implementation::Server as Half;
 
-/// The environment variable by which a test of the suite has the server half make a mistake, to see
-/// that the cells tell.
-const BREAKS: &str = "VDISIM_SERVER_BREAKS";
-
 /// Bytes that are asked for where any buffer will do.
 const SMALL: u32 = 512;
 
-/// What the server half does wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mistake {
-    /// No call is ever refused.
-    ForgivesAll,
-    /// Every call is refused.
-    RefusesAll,
-    /// Its SignalAbort aborts nothing.
-    NeverAborts,
-}
-
-impl Mistake {
-    fn from_environment() -> Option<Mistake> {
-        match std::env::var(BREAKS).ok()?.as_str() {
-            "forgives-all" => Some(Mistake::ForgivesAll),
-            "refuses-all" => Some(Mistake::RefusesAll),
-            "never-aborts" => Some(Mistake::NeverAborts),
-            _ => None,
-        }
-    }
-}
-
 impl ServerCell {
     /// Makes the cell's call over a set of two devices; the status that it returned.
-    pub(super) fn status(self, drop_in: &DropIn, environment: Environment) -> Reached<HResult> {
+    pub(super) fn status(
+        self,
+        drop_in: &DropIn,
+        environment: Environment,
+        mistake: Option<Mistake>,
+    ) -> Reached<HResult> {
         let mut bench = Bench::new(drop_in, environment, Half::Ours);
         bench.devices = 2;
-        let mistake = Mistake::from_environment();
         let mut server = Server { bench, set: None, devices: Vec::new(), mistake };
-        let returned = match self.circumstance {
-            Circumstance::Plain => server.call(self.call, self.state)?,
-            Circumstance::Condition(condition) => server.under(self.call, self.state, condition)?,
-            Circumstance::Device(event, state) => server.of_device(event, state)?,
-        };
-        Ok(match server.mistake {
-            Some(Mistake::ForgivesAll) => HResult::NOERROR,
-            Some(Mistake::RefusesAll) => HResult::VD_E_PROTOCOL,
-            Some(Mistake::NeverAborts) | None => returned,
-        })
+        match self.circumstance {
+            Circumstance::Plain => server.call(self.call, self.state),
+            Circumstance::Condition(condition) => server.under(self.call, self.state, condition),
+            Circumstance::Device(event, state) => server.of_device(event, state),
+        }
     }
 }
 
