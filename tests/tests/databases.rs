@@ -84,6 +84,28 @@ fn a_damaged_backup_is_refused(#[case] harm: fn(&mut Vec<u8>)) {
         .says("device 0 's'");
 }
 
+// Catches: an extent that is there twice, and another one not at all, with every header right, checked
+// or restored.
+#[test]
+fn a_lost_extent_is_told_of() {
+    let scene = Scene::new();
+    let path = scene.path("file");
+    let file = path.display().to_string();
+    both(&scene, &format!("client backup --set s --file {file}"), "backup --set s --database pubs")
+        .expect(0);
+    let mut bytes = fs::read(&path).unwrap();
+    let is_first = |at: &usize| bytes[*at..].starts_with(&[1, 15]);
+    let first = (0..bytes.len()).step_by(512).find(is_first).unwrap();
+    let extent = |number: usize| first + (number << 16);
+    bytes.copy_within(extent(10)..extent(11), extent(20));
+    fs::write(&path, bytes).unwrap();
+    for statement in ["restore --set s", "restore --set s --database pubs"] {
+        both(&scene, &format!("client restore --set s --file {file}"), statement)
+            .expect(1)
+            .says("Damage to the backup set was detected.");
+    }
+}
+
 // Catches: a check that knows nothing but our own streams.
 #[rstest]
 #[case::whole(0, 0)]

@@ -1,7 +1,7 @@
 //! A database.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::civil::DateTime;
 use mtf::{EXTENT_PAGES, Lsn, PAGE_SIZE, PageId};
@@ -274,6 +274,16 @@ impl Database {
     /// Its data files.
     pub fn data_files(&self) -> impl Iterator<Item = &DatabaseFile> {
         self.files.iter().filter(|file| file.kind == FileKind::Data)
+    }
+
+    /// The files on disk that hold pages of it.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = &Path> {
+        let arrived = self.arrived.iter().flat_map(|arrived| &arrived.files);
+        let contents = self.files.iter().map(|file| &file.content);
+        contents.chain(arrived.map(|(_, content)| content)).filter_map(|content| match content {
+            Content::Stored(path) => Some(path.as_path()),
+            _ => None,
+        })
     }
 
     /// The filegroups that have files, by id.

@@ -123,6 +123,11 @@ pub enum StoreError {
     },
 }
 
+/// A database's name as a name of files.
+fn digest(name: &str) -> String {
+    Sha256::digest(name)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A server's data folder. Several processes may use it at once: every access reads the file, and
 /// every change is made under a lock and replaces it in one step.
 #[derive(Debug)]
@@ -181,11 +186,36 @@ impl Server {
         Server { folder: folder.to_owned(), memory, here, reserved }
     }
 
-    /// Where the pages of a new data file go.
-    pub(crate) fn place_file(&self, name: &str) -> Content {
+    /// Where the pages of a new data file of a database go. Its name says whose it is.
+    pub(crate) fn place_file(&self, database: &str, name: &str) -> Content {
         match self.memory {
             Some(_) => Content::Memory(MemoryFile::default()),
-            None => Content::Stored(self.folder.join("data").join(name)),
+            None => {
+                let name = format!("{}-{name}", digest(&database.to_lowercase()));
+                Content::Stored(self.folder.join("data").join(name))
+            }
+        }
+    }
+
+    /// Deletes the files of a database that the catalogue does not know: a process that was killed
+    /// left them. The caller has the sole right to the database.
+    pub(crate) fn remove_strays(&self, catalogue: &Catalogue, database: &str) {
+        let prefix = format!("{}-", digest(&database.to_lowercase()));
+        let known: HashSet<_> = catalogue
+            .databases
+            .iter()
+            .flat_map(Database::stored)
+            .filter_map(Path::file_name)
+            .collect();
+        // Without the folder there are no files.
+        let files = fs::read_dir(self.folder.join("data")).into_iter().flatten().flatten();
+        for file in files {
+            let name = file.file_name();
+            let is_own = name.to_str().is_some_and(|name| name.starts_with(&prefix));
+            if is_own && !known.contains(name.as_os_str()) {
+                // One that cannot be removed is tried again with the next restore.
+                let _ = fs::remove_file(file.path());
+            }
         }
     }
 
@@ -213,10 +243,8 @@ impl Server {
     /// Locks a database against other processes; the file's end ends the lock.
     fn lock(&self, name: &str) -> Option<File> {
         let folder = self.folder.join("locks");
-        let digest: String =
-            Sha256::digest(name)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         fs::create_dir_all(&folder).ok()?;
-        let file = File::create(folder.join(digest)).ok()?;
+        let file = File::create(folder.join(digest(name))).ok()?;
         for _ in 0..LOCK_TRIES {
             match file.try_lock() {
                 Ok(()) => return Some(file),

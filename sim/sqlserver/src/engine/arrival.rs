@@ -1,6 +1,8 @@
 //! What a restore has brought on its way into the files of a database, and files that are not wanted
 //! any more.
 
+use std::path::Path;
+
 use super::context::Context;
 use crate::catalogue::{Content, Database, Pages};
 use crate::messages::SeveralMessages;
@@ -20,22 +22,20 @@ pub(super) fn take_in(context: &Context<'_>, name: &str) -> Result<(), SeveralMe
         }
         Ok(())
     })?;
-    remove(database.arrived.iter().flat_map(|arrived| &arrived.files).map(|(_, content)| content));
+    for (_, content) in database.arrived.iter().flat_map(|arrived| &arrived.files) {
+        if let Content::Stored(path) = content {
+            remove(path);
+        }
+    }
     Ok(())
 }
 
 /// Deletes the files of a database that are this server's.
 pub(crate) fn remove_files(database: &Database) {
-    let arrived = database.arrived.iter().flat_map(|arrived| &arrived.files);
-    remove(database.files.iter().map(|file| &file.content));
-    remove(arrived.map(|(_, content)| content));
+    database.stored().for_each(remove);
 }
 
-fn remove<'c>(contents: impl Iterator<Item = &'c Content>) {
-    for content in contents {
-        if let Content::Stored(path) = content {
-            // A file that is gone already needs no removal.
-            let _ = std::fs::remove_file(path);
-        }
-    }
+fn remove(path: &Path) {
+    // A file that is gone already needs no removal.
+    let _ = std::fs::remove_file(path);
 }

@@ -71,6 +71,7 @@ pub(crate) fn restore(
         return snapshot::restore(context, plan);
     }
     take_in(context, &plan.database)?;
+    context.instance.server.remove_strays(&context.instance.catalogue()?, &plan.database);
     let job = RestoreJob::new(context, plan)?;
     let result = read_families(context, plan, &job, Extent::Whole)
         .and_then(|families| job.complete(families));
@@ -352,7 +353,7 @@ impl<'j> RestoreJob<'j> {
         for file in &mut database.files {
             if file.kind == FileKind::Data {
                 let name = format!("{run}-{}.waiting", file.id);
-                file.content = self.context.instance.server.place_file(&name);
+                file.content = self.context.instance.server.place_file(&database.name, &name);
                 // It grows with what comes.
                 file.size = 0;
             }
@@ -417,9 +418,11 @@ impl<'j> RestoreJob<'j> {
             size: record.get(Sfin::FILE_SIZE),
             unique_id: record.get(Sfin::UNIQUE_ID),
             content: match kind {
-                FileKind::Data => {
-                    self.context.instance.server.place_file(&format!("{run}-{id}.mdf"))
-                }
+                FileKind::Data => self
+                    .context
+                    .instance
+                    .server
+                    .place_file(&self.plan.database, &format!("{run}-{id}.mdf")),
                 FileKind::Log => Content::Log,
             },
         }

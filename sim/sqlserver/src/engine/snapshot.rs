@@ -69,7 +69,7 @@ fn with_files(database: &Database, server: &Server) -> Database {
     let run = Uuid::new_v4().simple().to_string();
     for file in &mut database.files {
         if let Content::Generated(_) = file.content {
-            file.content = server.place_file(&format!("{run}-{}.mdf", file.id));
+            file.content = server.place_file(&database.name, &format!("{run}-{}.mdf", file.id));
         }
         if let Content::Stored(path) = &file.content {
             file.physical_name = path.display().to_string();
