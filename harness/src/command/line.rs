@@ -178,6 +178,8 @@ mod tests {
     #[test]
     fn the_commands_of_the_docs_are_understood() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        // A folded line of YAML goes on with an option.
+        let folded = regex::Regex::new(r"\n +--").unwrap();
         for (name, at_least) in [
             ("README.md", 8),
             ("docs/bring-your-client.md", 3),
@@ -196,8 +198,6 @@ mod tests {
             };
             let mut text = blocks.join("\n").replace("${{ matrix.part }}", "1");
             text = text.replace("$CI_NODE_INDEX", "1").replace("$CI_NODE_TOTAL", "3");
-            // A folded line of YAML goes on with an option.
-            let folded = regex::Regex::new(r"\n +--").unwrap();
             let commands = commands(&folded.replace_all(&text, " --"));
             assert!(commands.len() >= at_least, "{name}: {commands:?}");
             for words in commands {

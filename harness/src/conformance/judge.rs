@@ -475,6 +475,7 @@ fn configuration(check: Check, act: &Act) -> Result<(), Finding> {
     let Some(What::Attached { asked, .. }) = act.attached() else { return Ok(()) };
     let Asked { features: bits, soft_file_mark_block_size, .. } = *asked;
     let features = Features::from_bits_retain(bits);
+    let nameless = Features::NAMES.iter().fold(bits, |rest, (bit, _)| rest & !bit.bits());
     match check {
         Check::ListedFeatures if !features.is_listed_combination() => finding(
             "features are one of the combinations that the specification describes",
@@ -483,10 +484,9 @@ fn configuration(check: Check, act: &Act) -> Result<(), Finding> {
         Check::NoServerBits if features.intersects(Features::SERVER_BITS) => {
             finding("the server's bits are left alone", format!("{features} was asked for"))
         }
-        Check::NoUnknownBits if bits & !Features::all().bits() != 0 => finding(
-            "only bits with a name are asked for",
-            format!("{:#x} was", bits & !Features::all().bits()),
-        ),
+        Check::NoUnknownBits if nameless != 0 => {
+            finding("only bits with a name are asked for", format!("{nameless:#x} was"))
+        }
         Check::SoftFileMarks
             if soft_file_mark_block_size != 0 && !features.contains(Features::FILE_MARKS) =>
         {

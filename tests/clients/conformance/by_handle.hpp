@@ -61,7 +61,8 @@ static int move_bytes(char **arguments)
         if (!send(out, report))
             break;
     }
-    set.Close();
+    if (!breaks("never-closes"))
+        set.Close();
     return 0;
 }
 

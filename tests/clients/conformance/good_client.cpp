@@ -8,6 +8,7 @@
 // bytes. CLIENT_BREAKS names one mistake, such as "deaf" or "answer=12:50"; each is a line with
 // `breaks(...)` here or in the headers beside.
 
+#include <algorithm>
 #include <memory>
 #include <thread>
 
@@ -39,9 +40,19 @@ static bool configure(Client &client)
                       : client.mode == "disk" ? VDF_LikeDisk
                                               : VDF_LikePipe;
     config.features |= wants("snapshot") ? VDF_SnapshotPrepare : VDF_RequestComplete;
+    if (breaks("asks-bits"))
+        config.features |= static_cast<uint32_t>(MISTAKE.first);
+    if (breaks("soft-marks"))
+        config.softFileMarkBlockSize = 512;
+    if (breaks("sets-outputs"))
+        config.maxTransferSize = 65536;
     if (breaks("touches-before"))
         config.prefixZoneSize = static_cast<uint32_t>(MISTAKE.first);
 
+    if (breaks("strips")) {
+        std::string &set = client.names[0];
+        set.erase(std::remove(set.begin(), set.end(), static_cast<char>(MISTAKE.first)), set.end());
+    }
     char *name = text(client.names[0]);
     VDConfig asked = config;
     ClientVirtualDeviceSet early_set;

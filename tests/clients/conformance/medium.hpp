@@ -38,7 +38,7 @@ public:
     Medium(const std::string &path, bool backup, const std::string &mode)
         : path_(path), backup_(backup), tape_(mode == "tape"), disk_(mode == "disk")
     {
-        int truncate = backup && !disk_ ? O_TRUNC : 0;
+        int truncate = backup && !disk_ && !breaks("overwrites") ? O_TRUNC : 0;
         file_ = open(path.c_str(), backup ? O_RDWR | O_CREAT | truncate : O_RDONLY, 0666);
         if (file_ < 0)
             std::perror(path.c_str());
@@ -49,6 +49,8 @@ public:
     {
         if (breaks("lazy"))
             write_out(held_.data(), held_.size());
+        if (breaks("uses-up") && !backup_)
+            unlink(path_.c_str());
         close(file_);
     }
     bool is_open() const
@@ -232,7 +234,7 @@ private:
     Answer refuse()
     {
         refused = true;
-        return {ERROR_DISK_FULL, 0, 0};
+        return {breaks("refuses-vaguely") ? ERROR_ARENA_TRASHED : ERROR_DISK_FULL, 0, 0};
     }
 
     static bool uniform(const std::vector<uint8_t> &bytes, uint8_t value)
