@@ -84,7 +84,8 @@ pub(super) fn open_media(
     let mut opened: Vec<(File, Media)> = Vec::new();
     for (device, number) in devices.iter().zip(1_u16..) {
         let file = File::options().read(true).append(true).open(path(context, device));
-        let mut file = file.map_err(|error| cannot_open(context, device, &error, Opening::Append))?;
+        let mut file =
+            file.map_err(|error| cannot_open(context, device, &error, Opening::Append))?;
         let media = media::scan(device, &mut file)?;
         let count = media.raid.get(Raid::FAMILY_COUNT);
         if usize::from(count) != devices.len() {

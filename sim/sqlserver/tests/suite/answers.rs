@@ -253,7 +253,13 @@ fn the_error_log_tells_of_a_device_that_cannot_be_opened() {
     let missing = "2(The system cannot find the file specified.)";
     for (batch, step, device, failed, why) in [
         ("BACKUP DATABASE pubs TO DISK='/none/b'", "CreateMedia", "/none/b", "create", Some(none)),
-        ("BACKUP DATABASE pubs TO DISK='folder' WITH INIT", "CreateMedia", "folder", "create", None),
+        (
+            "BACKUP DATABASE pubs TO DISK='folder' WITH INIT",
+            "CreateMedia",
+            "folder",
+            "create",
+            None,
+        ),
         ("BACKUP DATABASE pubs TO DISK='folder'", "OpenMedia", "folder", "open", None),
         ("RESTORE DATABASE pubs FROM DISK='none'", "OpenMedia", "none", "open", Some(missing)),
         ("RESTORE HEADERONLY FROM DISK='a/b'", "OpenMedia", "a/b", "open", Some(none)),
