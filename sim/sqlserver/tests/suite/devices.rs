@@ -131,7 +131,8 @@ fn client_that(
 }
 
 // Catches: a stream that reaches the devices in another form than files, Writes that are no whole
-// blocks, a restore that reads beyond what it needs, a log truncated though the data were lost.
+// blocks, a restore that reads beyond what it needs, a log truncated though the data were lost; a
+// history that takes virtual devices for files or leaves some out.
 #[rstest]
 #[case(1)]
 #[case(4)]
@@ -147,6 +148,15 @@ fn a_database_comes_back_through_virtual_devices(#[case] count: usize) {
         server.succeed(&format!("BACKUP LOG pubs TO {}", list("log", count)));
         let log = log.join().unwrap();
         assert!(full.iter().chain(&log).all(|stream| stream.len() % 512 == 0));
+
+        let types = "SELECT s.type, f.device_type, f.physical_device_name FROM msdb.dbo.backupset s
+            JOIN msdb.dbo.backupmediafamily f ON f.media_set_id = s.media_set_id";
+        let rows = |kind: &'static str, set: &str| {
+            let row = move |name| format!("{kind}|7|{name}");
+            names(set, count).into_iter().map(row).collect::<Vec<_>>()
+        };
+        let expected = [rows("D", "full"), rows("L", "log")].concat();
+        assert_eq!(server.run(types)[1..], expected, "the history has virtual devices");
 
         let looked = client(&server.instance, "look", full.clone());
         let files = server.run(&format!("RESTORE FILELISTONLY FROM {}", list("look", count)));
