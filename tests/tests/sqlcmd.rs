@@ -319,6 +319,66 @@ fn a_running_server_is_used() {
     installed.sqlcmd(&["-b", "-Q", "SELECT 1"]).expect(0).says("(1 rows affected)");
 }
 
+// Catches: an option that is read and dropped on the way to the server in this process, or to the one
+// that runs; this machine's own name taken for another's, with an instance or without.
+#[rstest]
+fn a_session_is_what_the_options_say(#[values(false, true)] is_remote: bool) {
+    let installed = Installed::new();
+    let server = is_remote.then(|| serve(&installed.scene));
+    let machine = String::from_utf8(Command::new("hostname").output().unwrap().stdout).unwrap();
+    let machine = machine.trim();
+    let named = format!("{machine}\\SQL2016");
+    let login = if is_remote { "tester" } else { "sa" };
+    let itself = if is_remote { machine } else { &named };
+    for (words, query, expected) in [
+        (&["-H", "desk 7"][..], "HOST_NAME()", "desk 7"),
+        (&[], "HOST_NAME()", machine),
+        (&["-d", "pubs"], "DB_NAME()", "pubs"),
+        (&["-dNorthwind"], "DB_NAME()", "Northwind"),
+        (&[], "DB_NAME()", "master"),
+        (&["-S", machine], "@@SERVERNAME", machine),
+        (&["-S", machine, "-d", "pubs"], "DB_NAME()", "pubs"),
+        (&["-S", &machine.to_uppercase()], "SUSER_NAME()", login),
+        (&["-S", &named], "@@SERVERNAME", itself),
+        (&["-S", &named], "SUSER_NAME()", login),
+    ] {
+        let query = format!("SET NOCOUNT ON; SELECT {query}");
+        let ended = installed.sqlcmd(&[words, &["-W", "-h-1", "-Q", &query]].concat());
+        assert_eq!(ended.expect(0).out, format!("{expected}\n"), "{words:?} {query}");
+    }
+    if let Some((mut server, _)) = server {
+        server.kill();
+        server.wait();
+    }
+}
+
+// Catches: a login that waits for ever, or for another time than was given.
+#[test]
+fn a_login_has_a_time_limit() {
+    let installed = Installed::new();
+    // Connections are made and nobody answers them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("tcp:127.0.0.1,{}", silent.local_addr().unwrap().port());
+    let words = ["-S", &server, "-U", "u", "-P", "p", "-l", "1", "-Q", "SELECT 1"];
+    installed.sqlcmd(&words).expect(1).says("login timeout expired after 1 s");
+}
+
+// Catches: a command of the operating system that is executed; -X1 that goes on, -X that does not.
+#[rstest]
+#[case::default(&[], 0, "after\n")]
+#[case::told_of(&["-X"], 0, "after\n")]
+#[case::ends(&["-X1"], 1, "")]
+fn commands_of_the_system_are_off(#[case] more: &[&str], #[case] code: i32, #[case] out: &str) {
+    let installed = Installed::new();
+    for command in ["!!echo executed", ":!!echo executed", "ED"] {
+        let text = format!("{command}\nPRINT 'after'\n");
+        let script = installed.scene.file("script.sql", text.as_bytes());
+        let ended = installed.sqlcmd(&[more, &["-i", script.to_str().unwrap()]].concat());
+        assert_eq!(ended.expect(code).out, out, "{command}");
+        assert_eq!(ended.err, "ED and !!<command> commands are disabled.\n");
+    }
+}
+
 fn show(scene: &Scene, path: &Path, more: &str) -> Ended {
     let mut command = scene.vdisim("mtf show");
     command.arg(path).args(more.split_whitespace());

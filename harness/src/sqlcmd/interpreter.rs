@@ -236,6 +236,9 @@ impl Interpreter {
             Directive::Help => self.output.out(HELP),
             Directive::Disabled => {
                 self.output.err("ED and !!<command> commands are disabled.\n");
+                if self.options.stop_at_commands {
+                    return Ok(Flow::End(FAILED));
+                }
             }
             Directive::Mistake(command) => {
                 return Err(SqlcmdError::Syntax { line: number, command, file: file.to_owned() });

@@ -92,6 +92,8 @@ pub struct Options {
     pub terminator: String,
     /// -n switches them off: prompts have line numbers.
     pub numbering: bool,
+    /// -X1: a command of the operating system, which is never executed, ends everything.
+    pub stop_at_commands: bool,
 }
 
 /// A command line that makes no sense.
@@ -154,6 +156,7 @@ impl Options {
             echo: false,
             terminator: "GO".to_owned(),
             numbering: true,
+            stop_at_commands: false,
         }
     }
 
@@ -251,9 +254,13 @@ impl Options {
                 "o" | "false" | "optional" => self.encrypt = false,
                 _ => return Err(unexpected('N', attached, "o, m or s")),
             },
-            // Commands of the operating system are always off, statistics and control characters
-            // as they are.
-            'X' | 'k' | 'p' => {}
+            'X' => match attached {
+                "" => {}
+                "1" => self.stop_at_commands = true,
+                _ => return Err(unexpected('X', attached, "1")),
+            },
+            // Statistics and control characters are as they are.
+            'k' | 'p' => {}
             _ => return Ok(false),
         }
         Ok(true)
@@ -425,6 +432,7 @@ mod tests {
         assert!(options.trust_certificate && options.encrypt);
         assert_eq!((options.workstation.as_deref(), options.packet_bytes), (Some("host"), 512));
         assert!(!options.numbering && options.quoted_identifiers && options.echo);
+        assert!(options.stop_at_commands && !parse("-X").unwrap().stop_at_commands);
         assert!(!options.substitute);
         assert_eq!(options.terminator, ";;");
         assert_eq!((options.layout.most_variable, options.layout.most_fixed), (0, 7));

@@ -13,7 +13,7 @@ pub use events::Events;
 
 use crate::configuration::Configuration;
 use crate::error::MtfError;
-use crate::header::StreamHeader;
+use crate::header::{BlockHeader, StreamHeader};
 use crate::page::PAGE_SIZE;
 use crate::record::{Record, Unfit};
 use crate::tag::{Tag, stream_id};
@@ -201,6 +201,27 @@ impl Reader {
     /// Whether the end of the set was reached. No byte after it belongs to the set.
     pub fn is_finished(&self) -> bool {
         matches!(self.state, State::Finished)
+    }
+
+    /// Bytes that the header, block or stream being read still lacks: the stream has at least so
+    /// many more, unless the set is at its end.
+    pub fn missing(&self) -> u64 {
+        let size = match &self.state {
+            State::Block if self.collected.len() < BlockHeader::SIZE => BlockHeader::SIZE,
+            State::Block => BlockHeader::FIRST_EVENT.read(&self.collected).into(),
+            State::Stream => {
+                let fill = match self.collected.is_empty() {
+                    true => self.position.next_multiple_of(4) - self.position,
+                    false => 0,
+                };
+                StreamHeader::SIZE + fill as usize
+            }
+            State::Metadata { length, .. } => *length,
+            State::Lead { remaining, coming } => return remaining.saturating_add(coming.remaining),
+            State::Payload(coming) => return coming.remaining,
+            State::Finished | State::Failed(_) => return 0,
+        };
+        size.saturating_sub(self.collected.len()) as u64
     }
 
     /// Takes the next bytes of the stream and tells `sink` what they are. Returns how many it took:

@@ -13,14 +13,14 @@
 //! All are read, and their values and combinations checked. These have their effect: BLOCKSIZE,
 //! BUFFERCOUNT, MAXTRANSFERSIZE, CHECKSUM, CONTINUE_AFTER_ERROR, COPY_ONLY, DIFFERENTIAL, DESCRIPTION,
 //! FILE, FORMAT, INIT, MEDIADESCRIPTION, MEDIANAME (BACKUP), MEDIAPASSWORD, MOVE, NAME, NORECOVERY,
-//! PASSWORD, RECOVERY, REPLACE, SNAPSHOT, STANDBY, STATS, STOPAT, and the opposites that are the
-//! default.
+//! PASSWORD, RECOVERY, REPLACE, SNAPSHOT and METADATA_ONLY, which is the same, STANDBY, STATS, STOPAT;
+//! and the opposites that are the default: NO_CHECKSUM, NOFORMAT, NOINIT, NOSKIP, STOP_ON_ERROR.
 //!
 //! These are read and change nothing ([`OptionName::is_without_effect`]):
 //!
 //! | options | because |
 //! |---|---|
-//! | COMPRESSION, ENCRYPTION, ENHANCEDINTEGRITY, CREDENTIAL | the stream is always in the clear and uncompressed; BACKUP says so of COMPRESSION and ENCRYPTION |
+//! | COMPRESSION, NO_COMPRESSION, ENCRYPTION, ENHANCEDINTEGRITY, CREDENTIAL | the stream is always in the clear and uncompressed; BACKUP says so of COMPRESSION and ENCRYPTION |
 //! | UNLOAD, NOUNLOAD, REWIND, NOREWIND, RESTART | there are no tapes |
 //! | EXPIREDATE, RETAINDAYS, SKIP, MEDIANAME (RESTORE) | media are not protected by date or name |
 //! | NO_TRUNCATE, RESTRICTED_USER, PARTIAL, COMMIT_DIFFERENTIAL_BASE, SNAPSHOT_IMPORT | databases are whole, and open to all |
@@ -30,6 +30,8 @@
 //! These are read and refused: MIRROR TO (3218); BACKUP and RESTORE of FILE, FILEGROUP,
 //! READ_WRITE_FILEGROUPS and PAGE, RESTORE FROM DATABASE_SNAPSHOT, STOPATMARK and STOPBEFOREMARK,
 //! and SNAPSHOT of a database in memory (3015); TAPE and URL devices (3201).
+//!
+//! These are not known, as to any server since SQL Server 2008 (155): NO_LOG, TRUNCATE_ONLY.
 
 mod ast;
 mod expression;

@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fake_sqlserver::catalogue::{Pages, Server as Catalogues};
 use nix::sys::signal::Signal;
 use tiberius::EncryptionLevel;
 use vdisim::serve::rendezvous::{self};
+use vdisim_tests::Scene;
 
 use crate::serving::*;
 use crate::story::*;
@@ -164,7 +166,8 @@ fn a_namespace_has_one_server_and_a_killed_one_is_forgotten() {
     });
 }
 
-// Catches: `--activity` that changes nothing, or changes what no differential backup holds.
+// Catches: `--activity` that changes nothing, or changes what no differential or log backup holds, or
+// what its replay does not bring.
 #[test]
 fn activity_changes_pages() {
     watched(|| {
@@ -183,14 +186,44 @@ fn activity_changes_pages() {
                 let bytes: u64 = last.strip_prefix("I ").unwrap().parse().unwrap();
                 // The first extent alone is less than two.
                 if bytes > 400_000 {
-                    return;
+                    break;
                 }
                 assert!(Instant::now() < end, "{last}");
                 thread::sleep(Duration::from_millis(100));
             }
+            // The tail leaves the database as it is for good: nothing changes it any more.
+            for batch in [
+                "BACKUP LOG pubs TO DISK='log' WITH NORECOVERY",
+                "RESTORE DATABASE before FROM DISK='full' WITH NORECOVERY, MOVE 'pubs' TO 'before.mdf', \
+                 MOVE 'pubs_log' TO 'before.ldf'",
+                "RESTORE DATABASE after FROM DISK='full' WITH NORECOVERY, MOVE 'pubs' TO 'after.mdf', \
+                 MOVE 'pubs_log' TO 'after.ldf'",
+                "RESTORE LOG after FROM DISK='log' WITH NORECOVERY",
+            ] {
+                rows(&mut client, batch).await.unwrap();
+            }
         });
+        let data = Catalogues::open(&data_folder(&serving.scene)).unwrap();
+        let catalogue = data.read().unwrap();
+        let digest = |name: &str| {
+            let database = catalogue.database(name).unwrap();
+            Pages::open(database).unwrap().digest().unwrap()
+        };
+        assert_ne!(digest("before"), digest("pubs"));
+        assert_eq!(digest("after"), digest("pubs"));
         serving.stop();
     });
+}
+
+// Catches: a server that listens to the network though nobody asked for it.
+#[test]
+fn the_loopback_address_is_the_default() {
+    let scene = Scene::new();
+    // Taken by us or by whoever has it: the server says where it would have listened.
+    let _taken = TcpListener::bind("127.0.0.1:1433");
+    let ended = scene.run(scene.vdisim("serve --login sa:x"));
+    assert_ne!(ended.code(), Some(0));
+    ended.says("127.0.0.1:1433");
 }
 
 // Catches: `--database` that does not take the pages in, or a stripe set's second file that is taken

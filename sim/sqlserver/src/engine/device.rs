@@ -32,11 +32,21 @@ pub(super) fn os_error(error: &io::Error) -> String {
     }
 }
 
+/// Why a device's file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    Create,
+    Append,
+    Read,
+}
+
+/// 3201; the error log has the step that failed (18204).
+/// Source: sys.messages; the steps' names: observed error logs.
 fn cannot_open(
     context: &Context<'_>,
     device: &DevicePlan,
     error: &io::Error,
-    state: u8,
+    opening: Opening,
 ) -> SeveralMessages {
     let path = path(context, device);
     let is_folder_there = path.parent().is_none_or(std::path::Path::is_dir);
@@ -46,6 +56,13 @@ fn cannot_open(
         }
         _ => os_error(error),
     };
+    let (step, failed) = match opening {
+        Opening::Create => ("BackupDiskFile::CreateMedia", "create"),
+        Opening::Append | Opening::Read => ("BackupDiskFile::OpenMedia", "open"),
+    };
+    let logged = Message::new(18204, &[&step, &device.name, &failed, &text]);
+    context.instance.log("Backup", logged);
+    let state = if opening == Opening::Read { 2 } else { 1 };
     Message::new(3201, &[&device.name, &text]).with_state(state).into()
 }
 
@@ -67,7 +84,8 @@ pub(super) fn open_media(
     let mut opened: Vec<(File, Media)> = Vec::new();
     for (device, number) in devices.iter().zip(1_u16..) {
         let file = File::options().read(true).append(true).open(path(context, device));
-        let mut file = file.map_err(|error| cannot_open(context, device, &error, 1))?;
+        let mut file =
+            file.map_err(|error| cannot_open(context, device, &error, Opening::Append))?;
         let media = media::scan(device, &mut file)?;
         let count = media.raid.get(Raid::FAMILY_COUNT);
         if usize::from(count) != devices.len() {
@@ -87,7 +105,7 @@ pub(super) fn open_media(
 /// Opens a device's file for a BACKUP that begins new media.
 pub(super) fn create(context: &Context<'_>, device: &DevicePlan) -> Result<File, SeveralMessages> {
     let path = path(context, device);
-    let failed = |error| cannot_open(context, device, &error, 1);
+    let failed = |error| cannot_open(context, device, &error, Opening::Create);
     if let Some(folder) = path.parent() {
         let ours = path.starts_with(context.instance.server.folder());
         if ours {
@@ -99,7 +117,8 @@ pub(super) fn create(context: &Context<'_>, device: &DevicePlan) -> Result<File,
 
 /// Opens a device's file for a RESTORE.
 pub(super) fn open(context: &Context<'_>, device: &DevicePlan) -> Result<File, SeveralMessages> {
-    File::open(path(context, device)).map_err(|error| cannot_open(context, device, &error, 2))
+    let failed = |error| cannot_open(context, device, &error, Opening::Read);
+    File::open(path(context, device)).map_err(failed)
 }
 
 /// Bytes of a transfer with a file.

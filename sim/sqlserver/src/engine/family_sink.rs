@@ -80,9 +80,6 @@ pub(super) enum Extent {
 /// Bytes of a stream that hold all its head but for very long configurations.
 const HEAD: u64 = 65536;
 
-/// Bytes of a Read for such a configuration.
-const HEAD_STEP: u64 = 4096;
-
 /// Takes the stream of one device.
 pub(super) struct FamilySink<'j> {
     reader: Reader,
@@ -425,8 +422,8 @@ impl Sink for FamilySink<'_> {
             Extent::Whole => Ask::Read(u64::MAX),
             // The data behind the head is not wanted: one Read after the other.
             Extent::Head if outstanding > 0 => Ask::Wait,
-            // Behind its usual end in small steps: nothing of the data is read in vain.
-            Extent::Head => Ask::Read(HEAD.saturating_sub(self.taken).max(HEAD_STEP)),
+            // Behind its usual end only what is known to belong to it: nothing of the data.
+            Extent::Head => Ask::Read(HEAD.saturating_sub(self.taken).max(self.reader.missing())),
         }
     }
 

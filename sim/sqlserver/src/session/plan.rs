@@ -151,6 +151,10 @@ impl Session {
             if mirror.len() != devices.len() {
                 return Err(Message::new(3010, &[]).into());
             }
+            // Each a device of its own kind, and the one that it mirrors.
+            if self.devices(mirror)?[0].kind != devices[0].kind {
+                return Err(Message::new(3011, &[]).into());
+            }
         }
         match backup.mirrors.len() {
             0 => {}

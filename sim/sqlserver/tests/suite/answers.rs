@@ -243,6 +243,43 @@ fn a_folder_that_is_not_there_is_told_of() {
     }
 }
 
+// Catches: a device that cannot be opened and of which the error log says nothing, or another step, name
+// or error than the client is told of; a 3041 for a RESTORE.
+#[test]
+fn the_error_log_tells_of_a_device_that_cannot_be_opened() {
+    let mut server = Fixture::new();
+    std::fs::create_dir_all(server.backup_file("folder")).unwrap();
+    let none = "3(The system cannot find the path specified.)";
+    let missing = "2(The system cannot find the file specified.)";
+    for (batch, step, device, failed, why) in [
+        ("BACKUP DATABASE pubs TO DISK='/none/b'", "CreateMedia", "/none/b", "create", Some(none)),
+        (
+            "BACKUP DATABASE pubs TO DISK='folder' WITH INIT",
+            "CreateMedia",
+            "folder",
+            "create",
+            None,
+        ),
+        ("BACKUP DATABASE pubs TO DISK='folder'", "OpenMedia", "folder", "open", None),
+        ("RESTORE DATABASE pubs FROM DISK='none'", "OpenMedia", "none", "open", Some(missing)),
+        ("RESTORE HEADERONLY FROM DISK='a/b'", "OpenMedia", "a/b", "open", Some(none)),
+    ] {
+        let before = server.log.entries().len();
+        assert_eq!(server.errors(batch), [3201, 3013], "{batch}");
+        let entries = server.log.entries().split_off(before);
+        let numbers: Vec<_> = entries.iter().map(|entry| entry.message.number).collect();
+        let expected: &[u32] = if batch.starts_with("BACKUP") { &[18204, 3041] } else { &[18204] };
+        assert_eq!(numbers, expected, "{batch}");
+        let text = &entries[0].message.text;
+        let start = format!(
+            "BackupDiskFile::{step}: Backup device '{device}' failed to {failed}. Operating system \
+             error {}",
+            why.unwrap_or_default()
+        );
+        assert!(text.starts_with(&start), "{text}");
+    }
+}
+
 // Catches: a system database that is not shown, or that can be backed up or restored.
 #[test]
 fn tempdb_is_there_and_never_backed_up() {

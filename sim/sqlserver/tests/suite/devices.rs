@@ -4,7 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use fake_sqlserver::catalogue::Server;
+use fake_sqlserver::catalogue::{Catalogue, Server};
 use fake_sqlserver::session::{Instance, Login, Session, TextClient};
 use mtf::{EXTENT_SIZE, page_id};
 use rstest::rstest;
@@ -43,7 +43,7 @@ pub(crate) fn list(set: &str, count: usize) -> String {
 }
 
 /// Keeps what is written and hands out `stream`; refuses a Flush if it `loses` what was written. Tells
-/// `moved` how many bytes have gone, before every answer.
+/// `moved` how many bytes have gone, before every answer and at the end.
 fn serve(
     set: &ClientSet,
     device: &ClientDevice,
@@ -55,7 +55,10 @@ fn serve(
     loop {
         let command = match device.get_command(None) {
             Ok(command) => command,
-            Err(HResult::VD_E_CLOSE | HResult::VD_E_ABORT) => return written,
+            Err(HResult::VD_E_CLOSE | HResult::VD_E_ABORT) => {
+                moved(written.len() + at);
+                return written;
+            }
             Err(other) => panic!("{other}"),
         };
         let buffer = || set.map_buffer(set.get_buffer_handle(command.buffer).unwrap()).unwrap();
@@ -128,7 +131,8 @@ fn client_that(
 }
 
 // Catches: a stream that reaches the devices in another form than files, Writes that are no whole
-// blocks, a restore that reads beyond what it needs, a log truncated though the data were lost.
+// blocks, a restore that reads beyond what it needs, a log truncated though the data were lost; a
+// history that takes virtual devices for files or leaves some out.
 #[rstest]
 #[case(1)]
 #[case(4)]
@@ -144,6 +148,15 @@ fn a_database_comes_back_through_virtual_devices(#[case] count: usize) {
         server.succeed(&format!("BACKUP LOG pubs TO {}", list("log", count)));
         let log = log.join().unwrap();
         assert!(full.iter().chain(&log).all(|stream| stream.len() % 512 == 0));
+
+        let types = "SELECT s.type, f.device_type, f.physical_device_name FROM msdb.dbo.backupset s
+            JOIN msdb.dbo.backupmediafamily f ON f.media_set_id = s.media_set_id";
+        let rows = |kind: &'static str, set: &str| {
+            let row = move |name| format!("{kind}|7|{name}");
+            names(set, count).into_iter().map(row).collect::<Vec<_>>()
+        };
+        let expected = [rows("D", "full"), rows("L", "log")].concat();
+        assert_eq!(server.run(types)[1..], expected, "the history has virtual devices");
 
         let looked = client(&server.instance, "look", full.clone());
         let files = server.run(&format!("RESTORE FILELISTONLY FROM {}", list("look", count)));
@@ -263,26 +276,105 @@ fn several_backups_run_at_once() {
 type Held = (mpsc::Receiver<()>, mpsc::Sender<()>, thread::JoinHandle<Vec<u8>>);
 
 fn held_client(instance: &Arc<Instance>, set: &str, stream: Vec<u8>, after: usize) -> Held {
+    let (begun, has_begun) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let mut begun = Some(begun);
+    let thread = telling_client(instance, set, stream, move |moved| {
+        if let Some(begun) = begun.take_if(|_| moved >= after) {
+            begun.send(()).unwrap();
+            may_go_on.recv().unwrap();
+        }
+    });
+    (has_begun, go_on, thread)
+}
+
+/// A client of a set with one device that tells `moved`, as [`serve`] does, and gives what was written.
+fn telling_client(
+    instance: &Arc<Instance>,
+    set: &str,
+    stream: Vec<u8>,
+    moved: impl FnMut(usize) + Send + 'static,
+) -> thread::JoinHandle<Vec<u8>> {
     let client = ClientSet::new(instance.environment.clone());
     let config = VdConfig { device_count: 1, ..VdConfig::default() };
     client.create(set.as_bytes(), &config).unwrap();
     let name = set.as_bytes().to_vec();
-    let (begun, has_begun) = mpsc::channel();
-    let (go_on, may_go_on) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
+    thread::spawn(move || {
         client.get_configuration(None).unwrap();
         let device = client.open_device(&name).unwrap();
-        let mut begun = Some(begun);
-        let written = serve(&client, &device, &stream, false, |moved| {
-            if let Some(begun) = begun.take_if(|_| moved >= after) {
-                begun.send(()).unwrap();
-                may_go_on.recv().unwrap();
-            }
-        });
+        let written = serve(&client, &device, &stream, false, moved);
         let _ = client.close();
         written
+    })
+}
+
+/// Where the block that describes the files ends, in bytes.
+fn head_end(stream: &[u8]) -> usize {
+    #[derive(Default)]
+    struct Blocks(bool, usize);
+    impl mtf::Events for Blocks {
+        type Error = mtf::MtfError;
+
+        fn block(&mut self, block: &mtf::Block, _: u64) -> Result<(), Self::Error> {
+            self.0 = matches!(block, mtf::Block::Msci(_));
+            Ok(())
+        }
+
+        fn end_block(&mut self, end: u64) -> Result<(), Self::Error> {
+            if std::mem::take(&mut self.0) {
+                self.1 = end as usize;
+            }
+            Ok(())
+        }
+    }
+    let mut blocks = Blocks::default();
+    mtf::Reader::new().feed(stream, &mut blocks).unwrap();
+    blocks.1
+}
+
+// Catches: a look that reads bytes of the data; one that gives up, or reads block by block, where the
+// head is long.
+#[rstest]
+#[case::short(0, "")]
+#[case::large_blocks(0, " WITH BLOCKSIZE=65536")]
+#[case::many_files(150, "")]
+fn a_look_reads_to_the_end_of_the_head(#[case] files: u16, #[case] with: &str) {
+    let with = with.to_owned();
+    watched(move || {
+        let server = Fixture::new();
+        let instance = &server.instance;
+        let add = |catalogue: &mut Catalogue| {
+            let database = catalogue.database_mut("pubs").unwrap();
+            for id in 3..3 + files {
+                let mut file = database.files[0].clone();
+                (file.id, file.size) = (id, 1 << 19);
+                file.unique_id = uuid::Uuid::from_u128(id.into());
+                file.logical_name = format!("file {id}");
+                file.physical_name = format!("d:\\{id}.ndf");
+                database.files.insert(1, file);
+            }
+            Ok::<_, ()>(())
+        };
+        instance.server.update(add).unwrap().unwrap();
+        let keeping = client(instance, "set", vec![Vec::new()]);
+        let backup = format!("BACKUP DATABASE pubs TO VIRTUAL_DEVICE='set'{with}");
+        assert_eq!(errors(instance, &backup), [0_u32; 0]);
+        let stream = keeping.join().unwrap().remove(0);
+        let most = head_end(&stream).max(65536);
+        for what in ["HEADERONLY", "FILELISTONLY", "LABELONLY"] {
+            let (tell, told) = mpsc::channel();
+            let looking = telling_client(instance, "look", stream.clone(), move |moved| {
+                tell.send(moved).unwrap();
+            });
+            let batch = format!("RESTORE {what} FROM VIRTUAL_DEVICE='look'");
+            assert_eq!(errors(instance, &batch), [0_u32; 0]);
+            looking.join().unwrap();
+            let moved: Vec<_> = told.iter().collect();
+            let read = *moved.last().unwrap();
+            assert!(read > 0 && read <= most, "{what} reads {read} of {most} bytes");
+            assert!(moved.len() < 40, "{what}: {} commands", moved.len());
+        }
     });
-    (has_begun, go_on, thread)
 }
 
 // Catches: files that two restores under way give to two databases.

@@ -3,9 +3,11 @@
 mod answers;
 mod chains;
 mod checkers;
+mod columns;
 mod damage;
 mod devices;
 mod golden;
+mod options;
 mod server;
 mod statements;
 mod sweep;

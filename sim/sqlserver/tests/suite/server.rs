@@ -16,7 +16,7 @@ use vdi_region::Backend;
 /// A server with a folder of its own, and a session on it.
 pub(crate) struct Fixture {
     folder: TempDir,
-    log: Arc<MemoryLog>,
+    pub(crate) log: Arc<MemoryLog>,
     pub(crate) instance: Arc<Instance>,
     session: Session,
 }
