@@ -8,6 +8,7 @@
 mod deaths;
 mod judged;
 mod names;
+mod registration;
 mod statements;
 
 use std::fs;
@@ -195,8 +196,6 @@ fn every_method_and_rule() {
     scene.run(probe).expect(0).says("ok");
 }
 
-/// Catches: a wait that is not alertable, an old identity with the old vtable, a secondary's Close
-/// that ends the set.
 /// Catches: a slot that C sees elsewhere than C++ does, or a macro that calls another method.
 #[test]
 fn a_client_in_c() {
@@ -256,6 +255,8 @@ fn an_abort_is_logged_unless_logs_are_off() {
     reg(&scene, &["delete", key, "/v", "Log File", "/f"]);
 }
 
+/// Catches: a wait that is not alertable, an old identity with the old vtable, a secondary's Close
+/// that ends the set.
 #[rstest]
 #[case::one("pipe", 1)]
 #[case::by_the_older_interface("old", 1)]
@@ -335,24 +336,4 @@ fn a_stray_access_is_named(#[case] mistake: &str, #[case] says: &str) {
     assert_eq!(client.code(), Some(ACCESS_VIOLATION), "it ends as it would without us");
     client.says(says).says("VDC_Write, command 1 of device 0").says("com_client.exe");
     server.expect(1).says(says.trim_start_matches("the "));
-}
-
-/// Catches: a registration that takes another's away for good, or without being asked.
-#[test]
-fn anothers_registration_is_left_alone_and_put_back() {
-    let scene = Scene::new();
-    let registration = Registration::new(&scene);
-    let run = |line: &str| scene.run(scene.vdisim(line));
-    run("unregister --user").expect(0).says("nothing is registered");
-    run("register --user").expect(0);
-    run("doctor").expect(0).says("is registered, for clients of 64 bits");
-    let key = r"HKCU\Software\Classes\CLSID\{40700425-0080-11d2-851f-00c04fc21759}\InprocServer32";
-    run("unregister --user").expect(0);
-    reg(&scene, &["add", key, "/ve", "/d", r"C:\other\sqlvdi.dll", "/f"]);
-    run("register --user").expect(3).says(r"C:\other\sqlvdi.dll");
-    run("register --user --force").expect(0);
-    run("unregister --user").expect(0).says(r"C:\other\sqlvdi.dll is registered");
-    reg(&scene, &["delete", key, "/f"]);
-    drop(registration);
-    assert!(artefacts::drop_in().is_file());
 }
