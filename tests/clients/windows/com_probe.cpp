@@ -286,7 +286,7 @@ static void states()
     EXPECT(VD_E_INVALID, server->OpenDevice(name, NULL));
     EXPECT(VD_E_PROTOCOL, server->AllocateBuffer(&buffer, 512, 0));
     EXPECT(VD_E_INVALID, server->AllocateBuffer(NULL, 512, 0));
-    EXPECT(VD_E_INVALID, server->FreeBuffer((BYTE *)&config, 512));
+    EXPECT(VD_E_PROTOCOL, server->FreeBuffer((BYTE *)&config, 512));
     CHECK(server->IsSharedBuffer((BYTE *)&config) == FALSE);
     EXPECT(VD_E_PROTOCOL, server->SignalAbort());
     EXPECT(VD_E_PROTOCOL, server->Close());
@@ -301,13 +301,16 @@ static void states()
     EXPECT(NOERROR, server->Open(NULL, name));
     EXPECT(VD_E_PROTOCOL, server->Open(NULL, name));
     EXPECT(VD_E_PROTOCOL, server->EndConfiguration());
+    EXPECT(VD_E_PROTOCOL, server->FreeBuffer((BYTE *)&config, 512));
     EXPECT(VD_E_INVALID, server->BeginConfiguration(VDF_WriteMedia, 513, 0, 65536, 0));
     EXPECT(NOERROR, server->BeginConfiguration(VDF_WriteMedia, 512, 0, 65536, 0));
     EXPECT(VD_E_PROTOCOL, server->BeginConfiguration(VDF_WriteMedia, 512, 0, 65536, 0));
     // Far more than any machine has.
     EXPECT(NOERROR, server->RequestBuffers(0x400000, 0, 0xFFFF));
     EXPECT(VD_E_MEMORY, server->EndConfiguration());
+    EXPECT(VD_E_PROTOCOL, server->FreeBuffer((BYTE *)&config, 512));
     EXPECT(NOERROR, set->SignalAbort());
+    EXPECT(VD_E_INVALID, server->FreeBuffer((BYTE *)&config, 512));
     EXPECT(VD_E_ABORT, server->GetConfiguration(&config));
     EXPECT(VD_E_PROTOCOL, server->RequestBuffers(65536, 0, 1));
     EXPECT(VD_E_ABORT, server->EndConfiguration());
