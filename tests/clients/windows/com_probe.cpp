@@ -103,6 +103,18 @@ static void objects()
     factory->Release();
 }
 
+// Failures of the system at Create, which vdisim plays on demand.
+static void refused_by_the_system(IClientVirtualDeviceSet2 *set, VDConfig &config)
+{
+    SetEnvironmentVariableW(L"VDISIM_CREATE_FAULT", L"memory");
+    EXPECT(VD_E_MEMORY, set->Create(L"another", &config));
+    EXPECT(VD_E_MEMORY, set->CreateEx(NULL, L"another", &config));
+    SetEnvironmentVariableW(L"VDISIM_CREATE_FAULT", L"permission");
+    EXPECT(VD_E_SECURITY, set->Create(L"another", &config));
+    EXPECT(VD_E_SECURITY, set->CreateEx(NULL, L"another", &config));
+    SetEnvironmentVariableW(L"VDISIM_CREATE_FAULT", NULL);
+}
+
 // What is refused before there is a set.
 static void arguments()
 {
@@ -135,6 +147,7 @@ static void arguments()
     EXPECT(NOERROR, set->Create(name, &config));
     SetEnvironmentVariableW(L"_VIRTUAL_SERVER_NAME_", NULL);
     IClientVirtualDeviceSet2 *other = new_client();
+    refused_by_the_system(other, config);
     EXPECT(VD_E_PROTOCOL, set->CreateEx(NULL, name, &config));
     EXPECT(VD_E_PROTOCOL, other->CreateEx(NULL, name, &config));
     EXPECT(VD_E_TIMEOUT, set->GetConfiguration(1, &config));
@@ -259,8 +272,9 @@ static void transfer()
     CHECK(scene.sent.completionCode == ERROR_INVALID_HANDLE);
     CHECK(scene.theirs->Release() == 0);
     EXPECT(NOERROR, scene.client->Close());
-    scene.ours->Release();
     EXPECT(NOERROR, scene.server->Close());
+    EXPECT(VD_E_PROTOCOL, scene.ours->CloseDevice());
+    scene.ours->Release();
     CHECK(scene.client->Release() == 0);
     CHECK(scene.server->Release() == 0);
 }
@@ -291,6 +305,7 @@ static void states()
     EXPECT(VD_E_PROTOCOL, server->SignalAbort());
     EXPECT(VD_E_PROTOCOL, server->Close());
     EXPECT(VD_E_INVALID, server->Open(NULL, NULL));
+    EXPECT(VD_E_INSTANCE_NAME, server->Open(L"MACHINE\\SQLEXPRESS", name));
 
     IClientVirtualDeviceSet2 *set = new_client();
     EXPECT(VD_E_INVALID, set->Create(NULL, &config));
@@ -328,6 +343,22 @@ static void states()
     CHECK(set->Release() == 0);
 }
 
+// A second completion agent is refused at once, while the first goes on.
+static void one_agent_alone(Scene &scene)
+{
+    // What the first has completed shows that it runs.
+    memset(&scene.sent, 0, sizeof scene.sent);
+    scene.sent.commandCode = VDC_Flush;
+    scene.sent.completionRoutine = (BYTE *)routine;
+    ResetEvent(completed);
+    EXPECT(NOERROR, scene.ours->SendCommand(&scene.sent));
+    EXPECT(NOERROR, scene.theirs->GetCommand(INFINITE, &scene.got));
+    EXPECT(NOERROR, scene.theirs->CompleteCommand(scene.got, ERROR_SUCCESS, 0, 0));
+    CHECK(WaitForSingleObject(completed, 60000) == WAIT_OBJECT_0);
+    EXPECT(VD_E_PROTOCOL, scene.server->ExecuteCompletionAgent());
+    CHECK(WaitForSingleObject(scene.agent, 0) == WAIT_TIMEOUT);
+}
+
 // What buffers and commands are refused, and the error state of a device.
 static void refusals()
 {
@@ -335,6 +366,7 @@ static void refusals()
     begin(scene);
     IServerVirtualDevice *none;
     EXPECT(VD_E_INVALID, scene.server->OpenDevice(NULL, &none));
+    one_agent_alone(scene);
     BYTE *first, *second, *third;
     EXPECT(VD_E_INVALID, scene.server->AllocateBuffer(&first, 512, 3));
     EXPECT(NOERROR, scene.server->AllocateBuffer(&first, 65536, 0));
@@ -427,6 +459,10 @@ static void joining()
     EXPECT(VD_E_ABORT, other->OpenInSecondary(name));
     EXPECT(VD_E_ABORT, other->OpenInSecondaryEx(NULL, name));
     EXPECT(VD_E_ABORT, scene.ours->CloseDevice());
+    IServerVirtualDevice *none;
+    EXPECT(VD_E_ABORT, scene.server->OpenDevice(L"another", &none));
+    BYTE *buffer;
+    EXPECT(VD_E_ABORT, scene.server->AllocateBuffer(&buffer, 512, 0));
     VDS_Command late;
     memset(&late, 0, sizeof late);
     late.commandCode = VDC_Flush;

@@ -5,6 +5,7 @@
 //! that this is one test after the other; it is the machine's, because Wine 8 looks for no other.
 #![cfg(windows)]
 
+mod codes;
 mod deaths;
 mod judged;
 mod names;
