@@ -60,6 +60,15 @@ static IServerVirtualDeviceSet2 *new_server()
     return set;
 }
 
+// What the DLL answers to COM, which asks before it lets go of it.
+static HRESULT can_unload()
+{
+    HRESULT(WINAPI * ask)(void);
+    // By way of a function's type without arguments: GetProcAddress has no other.
+    ask = (HRESULT(WINAPI *)(void))(void (*)(void))GetProcAddress(GetModuleHandleA("sqlvdi.dll"), "DllCanUnloadNow");
+    return ask();
+}
+
 static VDConfig asked_for(DWORD devices)
 {
     VDConfig config;
@@ -83,12 +92,14 @@ static void objects()
     void *none = &none;
     EXPECT(E_NOINTERFACE, set->QueryInterface(IID_IServerVirtualDeviceSet2, &none));
     CHECK(none == NULL);
+    EXPECT(S_FALSE, can_unload());
     CHECK(set->AddRef() == 5);
     CHECK(set->Release() == 4);
     second->Release();
     first->Release();
     older->Release();
     CHECK(set->Release() == 0);
+    EXPECT(S_OK, can_unload());
 
     IClassFactory *factory = NULL;
     EXPECT(S_OK, CoGetClassObject(CLSID_MSSQL_ClientVirtualDeviceSet, CLSCTX_INPROC_SERVER, NULL,
@@ -99,8 +110,14 @@ static void objects()
     CHECK(object == NULL);
     EXPECT(E_NOINTERFACE, factory->CreateInstance(NULL, IID_IServerVirtualDevice, (void **)&object));
     EXPECT(S_OK, factory->LockServer(TRUE));
-    EXPECT(S_OK, factory->LockServer(FALSE));
     factory->Release();
+    EXPECT(S_FALSE, can_unload());
+    EXPECT(S_OK, CoGetClassObject(CLSID_MSSQL_ClientVirtualDeviceSet, CLSCTX_INPROC_SERVER, NULL,
+                                  IID_IClassFactory, (void **)&factory));
+    EXPECT(S_OK, factory->LockServer(FALSE));
+    EXPECT(S_FALSE, can_unload());
+    factory->Release();
+    EXPECT(S_OK, can_unload());
 }
 
 // Failures of the system at Create, which vdisim plays on demand.
@@ -158,6 +175,54 @@ static void arguments()
     EXPECT(NOERROR, set->CreateEx(L"SQLEXPRESS", name, &config));
     EXPECT(NOERROR, set->Close());
     set->Release();
+}
+
+// A thread that sends procedure calls to another, more often than its waits are long, until it is told to stop.
+struct Caller
+{
+    HANDLE target;
+    HANDLE stop;
+    LONG ran;
+};
+
+static VOID CALLBACK count_call(ULONG_PTR caller)
+{
+    InterlockedIncrement(&((Caller *)caller)->ran);
+}
+
+static DWORD WINAPI call_often(LPVOID parameter)
+{
+    Caller *caller = (Caller *)parameter;
+    while (WaitForSingleObject(caller->stop, 20) == WAIT_TIMEOUT)
+        QueueUserAPC(count_call, caller->target, (ULONG_PTR)caller);
+    return 0;
+}
+
+// Waits with a time-out while procedure calls come in: they run, and the wait ends all the same. One that began anew behind
+// each would never end, which the watchdog of who started this process sees; one that a call ends would be too short.
+static void waits_between_calls()
+{
+    Caller caller = {NULL, CreateEventW(NULL, TRUE, FALSE, NULL), 0};
+    DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &caller.target, 0, FALSE,
+                    DUPLICATE_SAME_ACCESS);
+    IClientVirtualDeviceSet2 *set = new_client();
+    VDConfig config = asked_for(1);
+    EXPECT(NOERROR, set->CreateEx(NULL, name, &config));
+    HANDLE thread = CreateThread(NULL, 0, call_often, &caller, 0, NULL);
+    DWORD begun = GetTickCount();
+    EXPECT(VD_E_TIMEOUT, set->GetConfiguration(300, &config));
+    // A tick of the clock is 16 ms.
+    CHECK(GetTickCount() - begun >= 280);
+    CHECK(caller.ran > 0);
+    SetEvent(caller.stop);
+    WaitForSingleObject(thread, INFINITE);
+    CloseHandle(thread);
+    EXPECT(NOERROR, set->Close());
+    CHECK(set->Release() == 0);
+    // Those that are still queued are about this frame.
+    SleepEx(0, TRUE);
+    CloseHandle(caller.target);
+    CloseHandle(caller.stop);
 }
 
 static HANDLE completed;
@@ -622,6 +687,7 @@ int main(int argc, char **argv)
     EXPECT(S_OK, CoInitializeEx(NULL, COINIT_MULTITHREADED));
     objects();
     arguments();
+    waits_between_calls();
     transfer();
     states();
     refusals();

@@ -272,6 +272,16 @@ fn bytes_come_back(#[case] mode: &str, #[case] devices: usize) {
     round_trip(mode, true, &scene, &files);
 }
 
+/// Catches: a limit of the DLL's, of the waits or of the names below what the interface has.
+#[test]
+fn sixty_four_devices() {
+    let scene = Scene::new();
+    let _registration = Registration::new(&scene);
+    let file = |k: usize| scene.file(&format!("sent{k}"), &vec![k as u8; 70_000 + 512 * k]);
+    let files: Vec<_> = (0..64).map(file).collect();
+    round_trip("threads", true, &scene, &files);
+}
+
 /// A device for each.
 const FOUR: [&str; 4] =
     ["chain-2016/full.bak", "chain-2016/diff.bak", "chain-2016/log1.trn", "chain-2016/log2.trn"];
@@ -279,6 +289,7 @@ const FOUR: [&str; 4] =
 /// Catches: a byte of a real stream lost, doubled or moved to another device.
 #[rstest]
 #[case::one(&["full-2019.bak"], "pipe")]
+#[case::from_procedure_calls(&["full-2019.bak"], "apc")]
 #[case::striped(&["stripe-2008r2/family1.bak", "stripe-2008r2/family2.bak"], "threads")]
 #[case::four_by_threads(&FOUR, "threads")]
 #[case::four_by_processes(&FOUR, "processes")]
