@@ -328,6 +328,23 @@ fn who_is_left_learns_of_a_death(#[case] client_dies: bool) {
     }
 }
 
+/// Catches: a SignalAbort that the server's process does not hear of, or takes for a Close or a death.
+#[test]
+fn a_signalled_abort_ends_a_backup() {
+    let scene = Scene::new();
+    let _registration = Registration::new(&scene);
+    let Some(mut client) = client(&scene, "com_client") else { return };
+    client.args(["threads", "backup", "set"]).arg(scene.path("stored"));
+    let client = scene.start({
+        client.env("CLIENT_BREAKS", "gives-up");
+        client
+    });
+    let server = "backup --set set --maxtransfersize 65536 --size 1300000 --raw";
+    let ended = scene.run(scene.vdisim(server));
+    ended.expect(1).says("the client called SignalAbort").says("terminating abnormally");
+    client.wait().expect(1);
+}
+
 /// Catches: a page that stays accessible, a fault that nobody is told of, one that is blamed on another
 /// buffer, command or module; a handler that lets the client go on.
 #[rstest]
