@@ -54,7 +54,8 @@ pub(super) fn unregister(arguments: &Unregister) -> Result<(), Failure> {
     let mut left = Vec::new();
     for bits in Bits::ALL {
         registration::unregister(hive, bits).map_err(failure)?;
-        left.extend(registration::registered(hive, bits).map(|it| (it.path, bits)));
+        let there = registration::registered(hive, bits).map_err(failure)?;
+        left.extend(there.map(|it| (it.path, bits)));
     }
     if left.is_empty() {
         output::print(&format!("nothing is registered for {}", whom(hive)))?;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use object::{FileKind, Object, ObjectKind};
-use sqlvdi::registration::{Bits, Hive, Registered, registered};
+use sqlvdi::registration::{Bits, Hive, Registered, RegistrationError, registered};
 
 use super::finding::{Finding, Level};
 
@@ -19,17 +19,28 @@ const ACCESS_DENIED: &str = "E_ACCESSDENIED (0x80070005)";
 /// What a client that asks COM for the class gets, and whether that is `drop_in`.
 pub(super) fn examine(drop_in: Option<&Path>) -> Vec<Finding> {
     let own = match winner(Bits::Own) {
-        None => Finding::new(SUBJECT, Level::Note, "the VDI classes are not registered.")
+        Ok(None) => Finding::new(SUBJECT, Level::Note, "the VDI classes are not registered.")
             .remedy("vdisim register, as administrator, or vdisim register --user."),
-        Some(it) => examine_registered(&it, Bits::Own, drop_in),
+        Ok(Some(it)) => examine_registered(&it, Bits::Own, drop_in),
+        Err(error) => unreadable(SUBJECT, &error),
     };
-    let narrow = winner(Bits::Narrow).map(|it| examine_registered(&it, Bits::Narrow, None));
+    let narrow = match winner(Bits::Narrow) {
+        Ok(it) => it.map(|it| examine_registered(&it, Bits::Narrow, None)),
+        Err(error) => Some(unreadable(SUBJECT, &error)),
+    };
     [own].into_iter().chain(narrow).collect()
 }
 
+fn unreadable(subject: &'static str, error: &RegistrationError) -> Finding {
+    Finding::new(subject, Level::Bad, error.to_string())
+}
+
 /// A user's registration goes before the machine's.
-fn winner(bits: Bits) -> Option<Registered> {
-    registered(Hive::User, bits).or_else(|| registered(Hive::Machine, bits))
+fn winner(bits: Bits) -> Result<Option<Registered>, RegistrationError> {
+    match registered(Hive::User, bits)? {
+        Some(it) => Ok(Some(it)),
+        None => registered(Hive::Machine, bits),
+    }
 }
 
 /// How many bits the programs have.
@@ -106,7 +117,11 @@ fn given_to(path: &Path, width: u32) -> Finding {
     };
     let build = "cargo build --release --target i686-pc-windows-gnu -p sqlvdi, then vdisim \
                  register --sqlvdi with the path of that DLL.";
-    match (winner(bits), winner(other)) {
+    let (own, others) = match (winner(bits), winner(other)) {
+        (Ok(own), Ok(others)) => (own, others),
+        (Err(error), _) | (_, Err(error)) => return unreadable("client", &error),
+    };
+    match (own, others) {
         (Some(it), _) => match check(&it.path, width) {
             Err((text, remedy)) => finding(Level::Bad, text).remedy(remedy),
             Ok(()) if it.ours => {

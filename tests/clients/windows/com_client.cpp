@@ -10,7 +10,7 @@
 // apc        every command is completed by an asynchronous procedure call alone, while its thread
 //            waits in GetCommand
 // processes  a process for each device, joined by OpenInSecondaryEx, that ends as soon as its device
-//            does; each also maps a buffer by its handle
+//            does
 //
 // CLIENT_BREAKS in the environment names one mistake; each is a line with `breaks(...)` below.
 //
@@ -32,7 +32,8 @@
 #include "vdierror.h"
 #include "vdiguid.h"
 
-enum { MOST_DEVICES = 32, NAME = 256 };
+// As many as the interface has; WaitForMultipleObjects takes no more either.
+enum { MOST_DEVICES = 64, NAME = 256 };
 
 static bool breaks(const char *mistake)
 {
@@ -149,6 +150,9 @@ static bool serve(IClientVirtualDevice *device, FILE *file, bool by_apc)
         }
         // The command is the server's again once it is completed.
         DWORD kind = command->commandCode;
+        // A thread that fails has the whole set aborted.
+        if (number == 5 && breaks("gives-up"))
+            return false;
         reach_with("received", kind, number);
         DWORD bytes;
         volatile BYTE *buffer = command->buffer;

@@ -60,6 +60,15 @@ static IServerVirtualDeviceSet2 *new_server()
     return set;
 }
 
+// What the DLL answers to COM, which asks before it lets go of it.
+static HRESULT can_unload()
+{
+    HRESULT(WINAPI * ask)(void);
+    // By way of a function's type without arguments: GetProcAddress has no other.
+    ask = (HRESULT(WINAPI *)(void))(void (*)(void))GetProcAddress(GetModuleHandleA("sqlvdi.dll"), "DllCanUnloadNow");
+    return ask();
+}
+
 static VDConfig asked_for(DWORD devices)
 {
     VDConfig config;
@@ -83,12 +92,14 @@ static void objects()
     void *none = &none;
     EXPECT(E_NOINTERFACE, set->QueryInterface(IID_IServerVirtualDeviceSet2, &none));
     CHECK(none == NULL);
+    EXPECT(S_FALSE, can_unload());
     CHECK(set->AddRef() == 5);
     CHECK(set->Release() == 4);
     second->Release();
     first->Release();
     older->Release();
     CHECK(set->Release() == 0);
+    EXPECT(S_OK, can_unload());
 
     IClassFactory *factory = NULL;
     EXPECT(S_OK, CoGetClassObject(CLSID_MSSQL_ClientVirtualDeviceSet, CLSCTX_INPROC_SERVER, NULL,
@@ -99,8 +110,26 @@ static void objects()
     CHECK(object == NULL);
     EXPECT(E_NOINTERFACE, factory->CreateInstance(NULL, IID_IServerVirtualDevice, (void **)&object));
     EXPECT(S_OK, factory->LockServer(TRUE));
-    EXPECT(S_OK, factory->LockServer(FALSE));
     factory->Release();
+    EXPECT(S_FALSE, can_unload());
+    EXPECT(S_OK, CoGetClassObject(CLSID_MSSQL_ClientVirtualDeviceSet, CLSCTX_INPROC_SERVER, NULL,
+                                  IID_IClassFactory, (void **)&factory));
+    EXPECT(S_OK, factory->LockServer(FALSE));
+    EXPECT(S_FALSE, can_unload());
+    factory->Release();
+    EXPECT(S_OK, can_unload());
+}
+
+// Failures of the system at Create, which vdisim plays on demand.
+static void refused_by_the_system(IClientVirtualDeviceSet2 *set, VDConfig &config)
+{
+    SetEnvironmentVariableW(L"VDISIM_CREATE_FAULT", L"memory");
+    EXPECT(VD_E_MEMORY, set->Create(L"another", &config));
+    EXPECT(VD_E_MEMORY, set->CreateEx(NULL, L"another", &config));
+    SetEnvironmentVariableW(L"VDISIM_CREATE_FAULT", L"permission");
+    EXPECT(VD_E_SECURITY, set->Create(L"another", &config));
+    EXPECT(VD_E_SECURITY, set->CreateEx(NULL, L"another", &config));
+    SetEnvironmentVariableW(L"VDISIM_CREATE_FAULT", NULL);
 }
 
 // What is refused before there is a set.
@@ -135,6 +164,7 @@ static void arguments()
     EXPECT(NOERROR, set->Create(name, &config));
     SetEnvironmentVariableW(L"_VIRTUAL_SERVER_NAME_", NULL);
     IClientVirtualDeviceSet2 *other = new_client();
+    refused_by_the_system(other, config);
     EXPECT(VD_E_PROTOCOL, set->CreateEx(NULL, name, &config));
     EXPECT(VD_E_PROTOCOL, other->CreateEx(NULL, name, &config));
     EXPECT(VD_E_TIMEOUT, set->GetConfiguration(1, &config));
@@ -145,6 +175,54 @@ static void arguments()
     EXPECT(NOERROR, set->CreateEx(L"SQLEXPRESS", name, &config));
     EXPECT(NOERROR, set->Close());
     set->Release();
+}
+
+// A thread that sends procedure calls to another, more often than its waits are long, until it is told to stop.
+struct Caller
+{
+    HANDLE target;
+    HANDLE stop;
+    LONG ran;
+};
+
+static VOID CALLBACK count_call(ULONG_PTR caller)
+{
+    InterlockedIncrement(&((Caller *)caller)->ran);
+}
+
+static DWORD WINAPI call_often(LPVOID parameter)
+{
+    Caller *caller = (Caller *)parameter;
+    while (WaitForSingleObject(caller->stop, 20) == WAIT_TIMEOUT)
+        QueueUserAPC(count_call, caller->target, (ULONG_PTR)caller);
+    return 0;
+}
+
+// Waits with a time-out while procedure calls come in: they run, and the wait ends all the same. One that began anew behind
+// each would never end, which the watchdog of who started this process sees; one that a call ends would be too short.
+static void waits_between_calls()
+{
+    Caller caller = {NULL, CreateEventW(NULL, TRUE, FALSE, NULL), 0};
+    DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &caller.target, 0, FALSE,
+                    DUPLICATE_SAME_ACCESS);
+    IClientVirtualDeviceSet2 *set = new_client();
+    VDConfig config = asked_for(1);
+    EXPECT(NOERROR, set->CreateEx(NULL, name, &config));
+    HANDLE thread = CreateThread(NULL, 0, call_often, &caller, 0, NULL);
+    DWORD begun = GetTickCount();
+    EXPECT(VD_E_TIMEOUT, set->GetConfiguration(300, &config));
+    // A tick of the clock is 16 ms.
+    CHECK(GetTickCount() - begun >= 280);
+    CHECK(caller.ran > 0);
+    SetEvent(caller.stop);
+    WaitForSingleObject(thread, INFINITE);
+    CloseHandle(thread);
+    EXPECT(NOERROR, set->Close());
+    CHECK(set->Release() == 0);
+    // Those that are still queued are about this frame.
+    SleepEx(0, TRUE);
+    CloseHandle(caller.target);
+    CloseHandle(caller.stop);
 }
 
 static HANDLE completed;
@@ -259,8 +337,9 @@ static void transfer()
     CHECK(scene.sent.completionCode == ERROR_INVALID_HANDLE);
     CHECK(scene.theirs->Release() == 0);
     EXPECT(NOERROR, scene.client->Close());
-    scene.ours->Release();
     EXPECT(NOERROR, scene.server->Close());
+    EXPECT(VD_E_PROTOCOL, scene.ours->CloseDevice());
+    scene.ours->Release();
     CHECK(scene.client->Release() == 0);
     CHECK(scene.server->Release() == 0);
 }
@@ -286,11 +365,12 @@ static void states()
     EXPECT(VD_E_INVALID, server->OpenDevice(name, NULL));
     EXPECT(VD_E_PROTOCOL, server->AllocateBuffer(&buffer, 512, 0));
     EXPECT(VD_E_INVALID, server->AllocateBuffer(NULL, 512, 0));
-    EXPECT(VD_E_INVALID, server->FreeBuffer((BYTE *)&config, 512));
+    EXPECT(VD_E_PROTOCOL, server->FreeBuffer((BYTE *)&config, 512));
     CHECK(server->IsSharedBuffer((BYTE *)&config) == FALSE);
     EXPECT(VD_E_PROTOCOL, server->SignalAbort());
     EXPECT(VD_E_PROTOCOL, server->Close());
     EXPECT(VD_E_INVALID, server->Open(NULL, NULL));
+    EXPECT(VD_E_INSTANCE_NAME, server->Open(L"MACHINE\\SQLEXPRESS", name));
 
     IClientVirtualDeviceSet2 *set = new_client();
     EXPECT(VD_E_INVALID, set->Create(NULL, &config));
@@ -301,13 +381,16 @@ static void states()
     EXPECT(NOERROR, server->Open(NULL, name));
     EXPECT(VD_E_PROTOCOL, server->Open(NULL, name));
     EXPECT(VD_E_PROTOCOL, server->EndConfiguration());
+    EXPECT(VD_E_PROTOCOL, server->FreeBuffer((BYTE *)&config, 512));
     EXPECT(VD_E_INVALID, server->BeginConfiguration(VDF_WriteMedia, 513, 0, 65536, 0));
     EXPECT(NOERROR, server->BeginConfiguration(VDF_WriteMedia, 512, 0, 65536, 0));
     EXPECT(VD_E_PROTOCOL, server->BeginConfiguration(VDF_WriteMedia, 512, 0, 65536, 0));
     // Far more than any machine has.
     EXPECT(NOERROR, server->RequestBuffers(0x400000, 0, 0xFFFF));
     EXPECT(VD_E_MEMORY, server->EndConfiguration());
+    EXPECT(VD_E_PROTOCOL, server->FreeBuffer((BYTE *)&config, 512));
     EXPECT(NOERROR, set->SignalAbort());
+    EXPECT(VD_E_INVALID, server->FreeBuffer((BYTE *)&config, 512));
     EXPECT(VD_E_ABORT, server->GetConfiguration(&config));
     EXPECT(VD_E_PROTOCOL, server->RequestBuffers(65536, 0, 1));
     EXPECT(VD_E_ABORT, server->EndConfiguration());
@@ -325,6 +408,22 @@ static void states()
     CHECK(set->Release() == 0);
 }
 
+// A second completion agent is refused at once, while the first goes on.
+static void one_agent_alone(Scene &scene)
+{
+    // What the first has completed shows that it runs.
+    memset(&scene.sent, 0, sizeof scene.sent);
+    scene.sent.commandCode = VDC_Flush;
+    scene.sent.completionRoutine = (BYTE *)routine;
+    ResetEvent(completed);
+    EXPECT(NOERROR, scene.ours->SendCommand(&scene.sent));
+    EXPECT(NOERROR, scene.theirs->GetCommand(INFINITE, &scene.got));
+    EXPECT(NOERROR, scene.theirs->CompleteCommand(scene.got, ERROR_SUCCESS, 0, 0));
+    CHECK(WaitForSingleObject(completed, 60000) == WAIT_OBJECT_0);
+    EXPECT(VD_E_PROTOCOL, scene.server->ExecuteCompletionAgent());
+    CHECK(WaitForSingleObject(scene.agent, 0) == WAIT_TIMEOUT);
+}
+
 // What buffers and commands are refused, and the error state of a device.
 static void refusals()
 {
@@ -332,6 +431,7 @@ static void refusals()
     begin(scene);
     IServerVirtualDevice *none;
     EXPECT(VD_E_INVALID, scene.server->OpenDevice(NULL, &none));
+    one_agent_alone(scene);
     BYTE *first, *second, *third;
     EXPECT(VD_E_INVALID, scene.server->AllocateBuffer(&first, 512, 3));
     EXPECT(NOERROR, scene.server->AllocateBuffer(&first, 65536, 0));
@@ -424,6 +524,10 @@ static void joining()
     EXPECT(VD_E_ABORT, other->OpenInSecondary(name));
     EXPECT(VD_E_ABORT, other->OpenInSecondaryEx(NULL, name));
     EXPECT(VD_E_ABORT, scene.ours->CloseDevice());
+    IServerVirtualDevice *none;
+    EXPECT(VD_E_ABORT, scene.server->OpenDevice(L"another", &none));
+    BYTE *buffer;
+    EXPECT(VD_E_ABORT, scene.server->AllocateBuffer(&buffer, 512, 0));
     VDS_Command late;
     memset(&late, 0, sizeof late);
     late.commandCode = VDC_Flush;
@@ -583,6 +687,7 @@ int main(int argc, char **argv)
     EXPECT(S_OK, CoInitializeEx(NULL, COINIT_MULTITHREADED));
     objects();
     arguments();
+    waits_between_calls();
     transfer();
     states();
     refusals();

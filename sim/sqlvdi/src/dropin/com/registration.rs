@@ -2,15 +2,17 @@
 //! of 64 and of 32 bits apart.
 //!
 //! A registration of ours carries a mark. One without it is SQL Server's own, or another program's,
-//! and is left alone unless the user forces it; then it is kept beside ours and put back later.
+//! and is left alone unless the user forces it; then the values that ours changes are kept beside it, and put
+//! back later. What ours does not change stays where it is.
 
 use std::path::{Path, PathBuf};
 
 use vdi_protocol::guid::{
     CLSID_MSSQL_CLIENT_VIRTUAL_DEVICE_SET, CLSID_MSSQL_SERVER_VIRTUAL_DEVICE_SET, Guid,
 };
-use windows_registry::{CURRENT_USER, Key, LOCAL_MACHINE};
-use windows_sys::Win32::Foundation::{HMODULE, MAX_PATH};
+use windows_core::HRESULT;
+use windows_registry::{CURRENT_USER, Key, LOCAL_MACHINE, Type, Value};
+use windows_sys::Win32::Foundation::{ERROR_FILE_NOT_FOUND, HMODULE, MAX_PATH};
 use windows_sys::Win32::System::LibraryLoader::{
     GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
     GetModuleFileNameW, GetModuleHandleExW,
@@ -21,11 +23,25 @@ const CLASSES: [(Guid, &str); 2] = [
     (CLSID_MSSQL_SERVER_VIRTUAL_DEVICE_SET, "Virtual device set, server (vdisim)"),
 ];
 
-/// Values of ours beside the default one, which is the DLL's path.
+/// In the server key, the path that we registered. Where another stands in the path's own place, somebody has
+/// registered over ours.
 const MARK: &str = "vdisim";
-const EARLIER: &str = "vdisim.earlier";
-const EARLIER_MODEL: &str = "vdisim.earlier.ThreadingModel";
-const MODEL: &str = "ThreadingModel";
+
+/// A value that a registration of ours changes.
+struct Change {
+    /// Below the server key, else in the class's own.
+    of_server: bool,
+    name: &'static str,
+    /// What keeps, in the server key, the value that stood there, with its type.
+    earlier: &'static str,
+}
+
+/// The path, which makes the registration ours.
+const PATH: Change = Change { of_server: true, name: "", earlier: "vdisim.earlier" };
+const MODEL: Change =
+    Change { of_server: true, name: "ThreadingModel", earlier: "vdisim.earlier.ThreadingModel" };
+const DESCRIPTION: Change =
+    Change { of_server: false, name: "", earlier: "vdisim.earlier.description" };
 
 /// HRESULT_FROM_WIN32(ERROR_ALREADY_REGISTERED).
 const ALREADY_REGISTERED: i32 = 0x8007_04DA_u32.cast_signed();
@@ -46,6 +62,13 @@ impl Hive {
         match self {
             Hive::Machine => LOCAL_MACHINE,
             Hive::User => CURRENT_USER,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Hive::Machine => "HKEY_LOCAL_MACHINE",
+            Hive::User => "HKEY_CURRENT_USER",
         }
     }
 }
@@ -76,6 +99,16 @@ pub enum RegistrationError {
         /// The other DLL.
         path: String,
     },
+    /// Whose DLL is registered cannot be told.
+    #[error(
+        "the registry key {key} cannot be read: {error}; ask its owner for permission to read it."
+    )]
+    Unreadable {
+        /// The key.
+        key: String,
+        /// Why.
+        error: windows_core::Error,
+    },
     /// The registry refused.
     #[error(
         "the registry refused the change: {0}; run as administrator, or register for this user."
@@ -91,7 +124,9 @@ impl RegistrationError {
     pub fn status(&self) -> i32 {
         match self {
             RegistrationError::Foreign { .. } => ALREADY_REGISTERED,
-            RegistrationError::Registry(error) => error.code().0,
+            RegistrationError::Unreadable { error, .. } | RegistrationError::Registry(error) => {
+                error.code().0
+            }
             RegistrationError::NoPath => SELFREG_E_CLASS,
         }
     }
@@ -107,38 +142,71 @@ pub struct Registered {
 }
 
 /// The DLL that COM would load for the client's class, if any is registered for whom.
-pub fn registered(hive: Hive, bits: Bits) -> Option<Registered> {
-    let key = hive.key().open(server_key(CLSID_MSSQL_CLIENT_VIRTUAL_DEVICE_SET, bits)).ok()?;
-    let path = key.get_string("").ok()?.into();
-    Some(Registered { path, ours: key.get_string(MARK).is_ok() })
+///
+/// # Errors
+/// [`RegistrationError::Unreadable`].
+pub fn registered(hive: Hive, bits: Bits) -> Result<Option<Registered>, RegistrationError> {
+    look(hive, bits, CLSID_MSSQL_CLIENT_VIRTUAL_DEVICE_SET)
 }
 
-/// Registers the DLL at `path`. With `force` also over another's registration.
+fn look(hive: Hive, bits: Bits, class: Guid) -> Result<Option<Registered>, RegistrationError> {
+    let place = server_key(class, bits);
+    let values = || {
+        let Some(key) = if_any(hive.key().open(&place))? else { return Ok(None) };
+        let Some(path) = if_any(key.get_value(PATH.name))? else { return Ok(None) };
+        let mark = if_any(key.get_value(MARK))?;
+        let ours = mark.is_some_and(|mark| *mark == *path);
+        // What is no text is no path, either, but somebody's.
+        let path = String::try_from(path).unwrap_or_default().into();
+        Ok(Some(Registered { path, ours }))
+    };
+    values().map_err(|error| {
+        let key = format!(r"{}\{place}", hive.name());
+        RegistrationError::Unreadable { key, error }
+    })
+}
+
+/// `None` for what does not exist; what may not be looked at may well exist.
+fn if_any<T>(got: windows_core::Result<T>) -> windows_core::Result<Option<T>> {
+    match got {
+        Ok(it) => Ok(Some(it)),
+        Err(error) if error.code() == HRESULT::from_win32(ERROR_FILE_NOT_FOUND) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Registers the DLL at `path`. With `force` also over another's registration. Nothing is written before all
+/// classes have been looked at.
 ///
 /// # Errors
 /// [`RegistrationError`].
 pub fn register(hive: Hive, bits: Bits, path: &Path, force: bool) -> Result<(), RegistrationError> {
-    for (class, name) in CLASSES {
-        let root = hive.key();
-        let earlier = root.open(server_key(class, bits)).ok().and_then(|key| {
-            let foreign = key.get_string(MARK).is_err();
-            let path = key.get_string("").ok()?;
-            foreign.then(|| (path, key.get_string(MODEL).unwrap_or_default()))
-        });
-        if let (Some((path, _)), false) = (&earlier, force) {
-            return Err(RegistrationError::Foreign { path: path.clone() });
+    let there = look_at_all(hive, bits)?;
+    let foreign = there.iter().flatten().find(|it| !it.ours);
+    if let (Some(it), false) = (foreign, force) {
+        return Err(RegistrationError::Foreign { path: it.path.display().to_string() });
+    }
+    for ((class, description), there) in CLASSES.into_iter().zip(there) {
+        let entry = Entry::make(hive, bits, class)?;
+        if !there.is_some_and(|it| it.ours) {
+            entry.keep()?;
         }
-        root.create(class_key(class, bits))?.set_string("", name)?;
-        let key = root.create(server_key(class, bits))?;
-        key.set_string("", path.to_string_lossy())?;
-        key.set_string(MODEL, "Both")?;
-        key.set_string(MARK, env!("CARGO_PKG_VERSION"))?;
-        if let Some((path, model)) = earlier {
-            key.set_string(EARLIER, path)?;
-            key.set_string(EARLIER_MODEL, model)?;
-        }
+        let path = path.to_string_lossy();
+        // In this order what is interrupted half-way is still another's, or can be taken back whole.
+        entry.server.set_string(MARK, &path)?;
+        entry.server.set_string(PATH.name, &path)?;
+        entry.server.set_string(MODEL.name, "Both")?;
+        entry.class.set_string(DESCRIPTION.name, description)?;
     }
     Ok(())
+}
+
+fn look_at_all(
+    hive: Hive,
+    bits: Bits,
+) -> Result<[Option<Registered>; CLASSES.len()], RegistrationError> {
+    let [(client, _), (server, _)] = CLASSES;
+    Ok([look(hive, bits, client)?, look(hive, bits, server)?])
 }
 
 /// As [`register`] for the DLL that this code is in.
@@ -149,26 +217,79 @@ pub(super) fn register_this(hive: Hive) -> Result<(), RegistrationError> {
 /// Takes our registration away and puts back what it had replaced; leaves another's alone.
 ///
 /// # Errors
-/// [`RegistrationError::Registry`].
+/// [`RegistrationError::Unreadable`], [`RegistrationError::Registry`].
 pub fn unregister(hive: Hive, bits: Bits) -> Result<(), RegistrationError> {
-    for (class, _) in CLASSES {
-        let Ok(key) = hive.key().open(server_key(class, bits)) else { continue };
-        if key.get_string(MARK).is_err() {
+    for ((class, _), there) in CLASSES.into_iter().zip(look_at_all(hive, bits)?) {
+        if !there.is_some_and(|it| it.ours) {
             continue;
         }
-        let earlier = key.get_string(EARLIER).ok();
-        let model = key.get_string(EARLIER_MODEL).unwrap_or_default();
-        drop(key);
-        hive.key().remove_tree(class_key(class, bits))?;
-        if let Some(path) = earlier {
-            let key = hive.key().create(server_key(class, bits))?;
-            key.set_string("", path)?;
-            if !model.is_empty() {
-                key.set_string(MODEL, model)?;
+        let entry = Entry::make(hive, bits, class)?;
+        entry.put_back()?;
+        entry.forget()?;
+        drop(entry);
+        for place in [server_key(class, bits), class_key(class, bits)] {
+            let key = hive.key().open(&place)?;
+            let is_empty = key.keys()?.next().is_none() && key.values()?.next().is_none();
+            drop(key);
+            if is_empty {
+                hive.key().remove_tree(place)?;
             }
         }
     }
     Ok(())
+}
+
+/// A class's keys, to be changed.
+struct Entry {
+    class: Key,
+    server: Key,
+}
+
+impl Entry {
+    fn make(hive: Hive, bits: Bits, class: Guid) -> windows_core::Result<Entry> {
+        let root = hive.key();
+        let made = root.create(class_key(class, bits))?;
+        Ok(Entry { class: made, server: root.create(server_key(class, bits))? })
+    }
+
+    fn key_of(&self, change: &Change) -> &Key {
+        if change.of_server { &self.server } else { &self.class }
+    }
+
+    /// Keeps what a registration will change.
+    fn keep(&self) -> windows_core::Result<()> {
+        for change in [PATH, MODEL, DESCRIPTION] {
+            let value = if_any(self.key_of(&change).get_value(change.name))?;
+            set(&self.server, change.earlier, value)?;
+        }
+        Ok(())
+    }
+
+    /// The other way round. The path is the last, so that it is ours until all is done.
+    fn put_back(&self) -> windows_core::Result<()> {
+        for change in [DESCRIPTION, MODEL, PATH] {
+            let value = if_any(self.server.get_value(change.earlier))?;
+            set(self.key_of(&change), change.name, value)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what marks a registration as ours.
+    fn forget(&self) -> windows_core::Result<()> {
+        for name in [MARK, PATH.earlier, MODEL.earlier, DESCRIPTION.earlier] {
+            set(&self.server, name, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sets the value, or removes what is there.
+fn set(key: &Key, name: &str, value: Option<Value>) -> windows_core::Result<()> {
+    match value {
+        // By the type's number: for those with names `set_bytes` asserts a form, and another's need not have it.
+        Some(value) => key.set_bytes(name, Type::Other(value.ty().into()), &value),
+        None => if_any(key.remove_value(name)).map(drop),
+    }
 }
 
 /// A manifest by which a program finds the classes without any registration: as `sqlvdi.manifest` beside

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::mem::transmute;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vdi_device::{Buffer, Completed, Environment, Error, Request, ServerDevice, ServerSet};
@@ -57,13 +58,20 @@ fn report_missing(instance: Option<&[u8]>, set_name: &[u8]) {
 #[implement(IServerVirtualDeviceSet2)]
 pub(super) struct ServerSetObject {
     set: Mutex<Option<ServerSet>>,
+    /// Whether EndConfiguration has made the buffers of the set that is open.
+    configured: AtomicBool,
     buffers: Arc<Buffers>,
     _alive: Alive,
 }
 
 impl ServerSetObject {
     pub(super) fn new() -> ServerSetObject {
-        ServerSetObject { set: Mutex::default(), buffers: Arc::default(), _alive: Alive::new() }
+        ServerSetObject {
+            set: Mutex::default(),
+            configured: AtomicBool::new(false),
+            buffers: Arc::default(),
+            _alive: Alive::new(),
+        }
     }
 
     /// The set, if one is open.
@@ -110,6 +118,7 @@ impl IServerVirtualDeviceSet2_Impl for ServerSetObject_Impl {
                 }
                 explain("Open", &error)
             })?);
+            self.configured.store(false, Ordering::Relaxed);
             Ok(())
         })
     }
@@ -139,7 +148,11 @@ impl IServerVirtualDeviceSet2_Impl for ServerSetObject_Impl {
     }
 
     unsafe fn EndConfiguration(&self) -> HRESULT {
-        self.on_set("EndConfiguration", ServerSet::end_configuration)
+        self.on_set("EndConfiguration", |set| {
+            set.end_configuration()?;
+            self.configured.store(true, Ordering::Relaxed);
+            Ok(())
+        })
     }
 
     unsafe fn RequestBuffers(&self, size: u32, alignment: u32, count: u32) -> HRESULT {
@@ -191,6 +204,11 @@ impl IServerVirtualDeviceSet2_Impl for ServerSetObject_Impl {
 
     unsafe fn FreeBuffer(&self, buffer: *mut u8, _size: u32) -> HRESULT {
         guarded(|| {
+            // By the table: before there are buffers the call is out of order, after an abort never.
+            let aborted = self.set()?.abort_cause().is_some();
+            if !aborted && !self.configured.load(Ordering::Relaxed) {
+                return Err(HResult::VD_E_PROTOCOL);
+            }
             // One that is under way is the client's, and none to be freed.
             let freed = self.buffers.lock().remove(&buffer.addr());
             freed.map(drop).ok_or(HResult::VD_E_INVALID)
