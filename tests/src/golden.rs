@@ -10,7 +10,7 @@ pub fn golden(name: &str) -> Option<PathBuf> {
         .map_or_else(|| checkout.join("../shared/golden"), PathBuf::from);
     let path = folder.join(name);
     if !path.is_file() {
-        println!("SKIPPED: there is no golden backup {}", path.display());
+        println!("SKIP golden backup: there is no {}", path.display());
         return None;
     }
     Some(path)

@@ -16,7 +16,7 @@ const SCRIPT: &str = "import json, sys\nfrom jsonschema import Draft202012Valida
 /// It is otherwise.
 pub fn assert_schema(name: &str, good: &Path, bad: &Path) {
     let Some(python) = with_jsonschema() else {
-        println!("SKIPPED: no Python with jsonschema: run scripts/setup");
+        println!("SKIP JSON schemas: no Python with jsonschema; run scripts/setup");
         return;
     };
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);

@@ -217,7 +217,7 @@ fn too_little_shared_memory_is_said_before_anything_is_measured() {
     let scene = Scene::new();
     let unshare = ["--mount", "--map-root-user"];
     if !Command::new("unshare").args(unshare).arg("true").status().is_ok_and(|it| it.success()) {
-        println!("SKIPPED: this user cannot unshare a mount namespace");
+        println!("SKIP full /dev/shm: this user cannot unshare a mount namespace");
         return;
     }
     let script = "mount -t tmpfs -o size=8m,mode=1777 tmpfs /dev/shm && \

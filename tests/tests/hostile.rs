@@ -65,7 +65,7 @@ fn a_small_shared_memory_is_noticed_at_configuration(#[case] options: &str, #[ca
         .status()
         .is_ok_and(|s| !s.success())
     {
-        println!("SKIPPED: this user cannot unshare a mount namespace");
+        println!("SKIP full /dev/shm: this user cannot unshare a mount namespace");
         return;
     }
     let ended = scene.run(command);
@@ -187,7 +187,7 @@ fn as_user(scene: &Scene, user: u32, line: &str) -> Command {
 fn is_root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        println!("SKIPPED: only root can play several users");
+        println!("SKIP several users: only root can play several users");
     }
     root
 }

@@ -165,7 +165,7 @@ fn a_client_that_hangs_is_aborted_after_two_intervals() {
 fn a_full_disk_fails_the_backup() {
     let scene = Scene::new();
     if !fs::exists("/dev/full").unwrap() {
-        println!("SKIPPED: there is no /dev/full");
+        println!("SKIP full disk: there is no /dev/full");
         return;
     }
     let client = scene.start(scene.vdisim("client backup --set s --file /dev/full"));
@@ -306,7 +306,7 @@ fn program(scene: &Scene, options: &[&str]) -> Option<std::path::PathBuf> {
     match built {
         Ok(status) if status.success() => Some(program),
         _ => {
-            println!("SKIPPED: cc cannot compile a program with {options:?}");
+            println!("SKIP doctor of a {options:?} program: cc cannot compile one");
             None
         }
     }

@@ -66,7 +66,7 @@ fn the_headers_compile_without_a_warning(
     #[values("c++98", "c++03", "c++11", "c++14", "c++17", "c++20")] standard: &str,
 ) {
     if Command::new(compiler).arg("--version").output().is_err() {
-        eprintln!("SKIPPED: {compiler} is not installed");
+        eprintln!("SKIP {compiler}: it is not installed");
         return;
     }
     let object = tempfile::NamedTempFile::new().unwrap();
@@ -89,7 +89,7 @@ fn the_clients_compile_without_a_warning(
     (folder, standard): (&str, &str),
 ) {
     if Command::new(compiler).arg("--version").output().is_err() {
-        eprintln!("SKIPPED: {compiler} is not installed");
+        eprintln!("SKIP {compiler}: it is not installed");
         return;
     }
     let object = tempfile::NamedTempFile::new().unwrap();

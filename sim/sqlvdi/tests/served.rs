@@ -154,7 +154,7 @@ fn clients_may_treat_their_objects_as_cpp_allows(
     #[values("lifetime_probe", "lifetime_probe+asan")] program: &str,
 ) {
     if program.ends_with("+asan") && !support::has_address_sanitizer() {
-        eprintln!("SKIPPED: the compiler has no address sanitizer");
+        eprintln!("SKIP C++ client with sanitizer: the compiler has no address sanitizer");
         return;
     }
     let namespace = Namespace::new();

@@ -41,7 +41,7 @@ fn sql_suite(scene: &Scene, sender: Sender, mistake: &str, more: &str) -> Option
     let mut command = suite_of(scene, &client, more);
     if sender == Sender::Tds {
         let Some(path) = tds_sender(scene) else {
-            println!("SKIPPED: no Python with python-tds: run scripts/setup");
+            println!("SKIP front tds: no Python with python-tds; run scripts/setup");
             return None;
         };
         command.args(["--front", "tds"]).env("SENDER", path);

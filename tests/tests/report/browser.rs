@@ -52,7 +52,7 @@ impl Browser {
         let there =
             |name: &&&str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
         let Some(program) = PROGRAMS.iter().find(there) else {
-            println!("SKIPPED: no Chromium on PATH (Debian: chromium)");
+            println!("SKIP page in a browser: no Chromium on PATH (Debian: chromium)");
             return None;
         };
         let folder = tempfile::tempdir().unwrap();

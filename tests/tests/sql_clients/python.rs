@@ -122,7 +122,7 @@ fn python_drivers(#[case] driver: &'static str, #[case] tls: &'static str) {
     watched(move || {
         let serving = Serving::start(stand(tls));
         if let Err(why) = Python::connect(&serving, driver, tls) {
-            println!("SKIPPED: {driver} with TLS {tls}: {why}");
+            println!("SKIP {driver} with TLS {tls}: {why}");
             return;
         }
         story(serving, |serving| Box::new(Python::connect(serving, driver, tls).unwrap()));

@@ -71,7 +71,7 @@ impl SqlClient for Tsql {
 fn freetds_tsql(#[case] encryption: &'static str, #[case] tls: &'static str) {
     watched(move || {
         if Command::new("tsql").arg("-C").output().is_err() {
-            println!("SKIPPED: FreeTDS tsql: it is not on PATH: run scripts/setup");
+            println!("SKIP FreeTDS tsql: it is not on PATH: run scripts/setup");
             return;
         }
         let serving = Serving::start(stand(tls));
