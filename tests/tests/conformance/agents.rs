@@ -77,7 +77,7 @@ fn an_agent_heeds_its_case_alone() {
 #[test]
 fn an_agent_is_refused_its_set() {
     let scene = Scene::new();
-    let line = "client/SignalAbort/exit-code --fault create-refused --json --strict";
+    let line = "client/SignalAbort/exit-code --fault create-refused --stall 4 --json --strict";
     let ended = scene.run(suite(&scene, "", line));
     ended.expect(0);
     assert!(ended.out.contains("drop-in memory in Create"), "{}", ended.out);

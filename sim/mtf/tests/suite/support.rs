@@ -18,7 +18,7 @@ pub(crate) fn golden_files(test: &str) -> Vec<Golden> {
     collect(&folder, &mut files);
     files.sort_by(|a, b| a.path.cmp(&b.path));
     if files.is_empty() {
-        eprintln!("skipped: {test}: no backups under {} (VDISIM_GOLDEN)", folder.display());
+        eprintln!("SKIP {test}: no backups under {} (VDISIM_GOLDEN)", folder.display());
     }
     files
 }

@@ -112,7 +112,7 @@ fn access_follows_the_umask_or_the_group() {
 #[test]
 fn a_stranger_is_told_whose_it_is() {
     if !is_root() {
-        eprintln!("skipped: a_stranger_is_told_whose_it_is needs root to become somebody else");
+        eprintln!("SKIP a_stranger_is_told_whose_it_is: it needs root to become somebody else");
         return;
     }
     let _watchdog = Watchdog::start();
@@ -329,7 +329,7 @@ fn peer_with_a_small_shm(test: &str, backend: Backend) -> Option<Peer> {
     };
     let allowed = unshare().arg(mount).output().is_ok_and(|output| output.status.success());
     if !allowed {
-        eprintln!("skipped: {test} needs unshare(1) with a mount namespace");
+        eprintln!("SKIP {test}: it needs unshare(1) with a mount namespace");
         return None;
     }
     let mut command = unshare();
@@ -459,7 +459,7 @@ fn an_affinity_of_one_cpu_is_one_usable_cpu() {
     let mut taskset = Command::new("taskset");
     taskset.args(["-c", "0"]).arg(std::env::current_exe().unwrap());
     if Command::new("taskset").arg("--version").output().is_err() {
-        eprintln!("skipped: an_affinity_of_one_cpu_is_one_usable_cpu needs taskset(1)");
+        eprintln!("SKIP an_affinity_of_one_cpu_is_one_usable_cpu: it needs taskset(1)");
         return;
     }
     assert_eq!(Peer::start_by(POSIX, taskset).get("cpus"), "1");

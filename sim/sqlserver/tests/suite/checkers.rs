@@ -5,8 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fake_sqlserver::catalogue::Server;
 use mtf::{Reader, Rewriter};
+use vdi_protocol::Profile;
 
+use crate::devices::{client, list, watched};
 use crate::golden::golden;
 use crate::server::Fixture;
 
@@ -16,12 +19,12 @@ fn tools(test: &str) -> Option<PathBuf> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/tools/mtf");
     let folder = std::env::var_os("VDISIM_MTF_TOOLS").map_or_else(|| beside.into(), PathBuf::from);
     if !folder.join("reencode.py").is_file() {
-        eprintln!("skipped: {test}: no reencode.py in {}", folder.display());
+        eprintln!("SKIP {test}: no reencode.py in {}", folder.display());
         return None;
     }
     let numpy = Command::new(python()).args(["-c", "import numpy"]).output();
     if !numpy.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: {test}: no python3 with numpy");
+        eprintln!("SKIP {test}: no python3 with numpy");
         return None;
     }
     Some(folder)
@@ -81,22 +84,52 @@ fn write_all(server: &mut Fixture) -> Vec<PathBuf> {
     files
 }
 
+/// Streams that went to virtual devices, in files.
+fn write_to_virtual_devices(server: &mut Fixture) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for (set, count, statement) in [
+        ("vfull", 3, "BACKUP DATABASE pubs TO {} WITH CHECKSUM"),
+        ("vlog", 1, "BACKUP LOG pubs TO {}"),
+        ("vsnapshot", 1, "BACKUP DATABASE pubs TO {} WITH SNAPSHOT"),
+    ] {
+        let client = client(&server.instance, set, vec![Vec::new(); count]);
+        server.succeed(&statement.replace("{}", &list(set, count)));
+        for (number, stream) in client.join().unwrap().into_iter().enumerate() {
+            let file = server.backup_file(&format!("{set}{number}"));
+            std::fs::write(&file, stream).unwrap();
+            files.push(file);
+        }
+    }
+    files
+}
+
 // Catches: a length, address, number, filemark or checksum of a block or stream that a real server
-// computes in another way, in any kind of backup.
+// computes in another way, in any kind of backup, for any server, to files or to virtual devices.
 #[test]
 fn streams_of_this_server_follow_the_rules_of_real_ones() {
-    let Some(tools) = tools("streams_of_this_server_follow_the_rules_of_real_ones") else { return };
-    let mut server = Fixture::new();
-    let files = write_all(&mut server);
-    assert_eq!(files.len(), 23);
-    assert_reencoded(&tools, &files);
+    let Some(tools) = tools("rules of real streams") else { return };
+    watched(move || {
+        for profile in Profile::ALL {
+            let mut server = Fixture::with(
+                |folder| Server::open(folder).unwrap(),
+                |instance| instance.profile = profile,
+            );
+            let mut files = write_all(&mut server);
+            files.extend(write_to_virtual_devices(&mut server));
+            assert_eq!(files.len(), 28, "{}", profile.name);
+            assert_reencoded(&tools, &files);
+        }
+    });
 }
 
 // Catches: the same, in real backups that are written again.
 #[test]
 fn real_streams_written_again_follow_the_rules() {
-    let test = "real_streams_written_again_follow_the_rules";
-    let (Some(folder), Some(tools)) = (golden(test), tools(test)) else { return };
+    let (Some(folder), Some(tools)) =
+        (golden("real streams written again"), tools("rules of real streams written again"))
+    else {
+        return;
+    };
     let written = tempfile::tempdir().unwrap();
     let mut files = Vec::new();
     for real in backups(&folder) {
@@ -129,9 +162,9 @@ pub(crate) fn backups(folder: &Path) -> Vec<PathBuf> {
 // Catches: a media header that the world does not take for SQL Server's.
 #[test]
 fn file_recognises_the_streams() {
-    let test = "file_recognises_the_streams";
+    let test = "file(1) recognises streams";
     if Command::new("file").arg("--version").output().is_err() {
-        eprintln!("skipped: {test}: no file(1)");
+        eprintln!("SKIP {test}: no file(1)");
         return;
     }
     let mut server = Fixture::new();

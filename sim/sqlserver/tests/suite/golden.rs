@@ -11,7 +11,7 @@ pub(crate) fn golden(test: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("skipped: {test}: no real backups in {}", folder.display());
+    eprintln!("SKIP {test}: no real backups in {}", folder.display());
     None
 }
 
