@@ -14,15 +14,19 @@ pub struct Environment {
     pub namespace: Namespace,
     /// The kind of shared memory.
     pub backend: Backend,
+    /// Windows: the account that the server runs under, by name or SID, if it is neither the client's own nor
+    /// an administrator's. The sets made here are for it, too.
+    pub service_account: Option<String>,
 }
 
 impl Environment {
     /// As given.
     pub fn new(namespace: Namespace, backend: Backend) -> Self {
-        Environment { namespace, backend }
+        Environment { namespace, backend, service_account: None }
     }
 
-    /// From `VDISIM_NAMESPACE` and `VDISIM_BACKEND`; what is not set is `default` and the platform's.
+    /// From `VDISIM_NAMESPACE`, `VDISIM_BACKEND` and `VDISIM_SERVICE_ACCOUNT`; what is not set is `default`, the
+    /// platform's, and none.
     ///
     /// # Errors
     /// A variable holds what is no namespace or no backend.
@@ -38,6 +42,9 @@ impl Environment {
             }
             Err(_) => Backend::platform_default(),
         };
-        Ok(Environment { namespace, backend })
+        let service_account = std::env::var_os("VDISIM_SERVICE_ACCOUNT")
+            .map(|account| account.to_string_lossy().into_owned())
+            .filter(|account| !account.is_empty());
+        Ok(Environment { namespace, backend, service_account })
     }
 }

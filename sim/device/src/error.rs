@@ -272,7 +272,7 @@ fn region_status(error: &RegionError) -> HResult {
     match error {
         RegionError::Exists { .. } => HResult::VD_E_PROTOCOL,
         RegionError::NotFound { .. } => HResult::VD_E_INVALID,
-        RegionError::Denied { .. } => HResult::VD_E_SECURITY,
+        RegionError::Denied { .. } | RegionError::NoAccount { .. } => HResult::VD_E_SECURITY,
         RegionError::NoSpace { .. } => HResult::VD_E_MEMORY,
         _ => HResult::VD_E_UNEXPECTED,
     }

@@ -7,7 +7,8 @@ use std::{
 
 use vdi_protocol::VdConfig;
 use vdi_region::{
-    Access, LeaseRole, ObjectName, ProcessIdentity, Region, RegionError, list_objects, usable_cpus,
+    Access, LeaseRole, ObjectName, ProcessIdentity, Region, RegionError, account, list_objects,
+    usable_cpus,
 };
 
 use crate::{
@@ -52,12 +53,13 @@ impl ControlSegment {
     ) -> Result<ControlSegment, Error> {
         let lanes = (config.device_count as usize).min(LANES_MAX);
         let object = naming::control_name(&environment.namespace, name)?;
+        let server = environment.service_account.as_deref().map(account).transpose()?.flatten();
         let generation = random_u64();
         let region = Region::create(
             environment.backend,
             &object,
             Offsets::total(lanes, name.len()),
-            Access::Creator,
+            server.map_or(Access::Creator, Access::Group),
             |region| initialize(region, lanes, generation, name, config),
         )?;
         let segment = ControlSegment {

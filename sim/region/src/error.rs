@@ -71,6 +71,17 @@ pub enum RegionError {
         /// The system's error number.
         errno: i32,
     },
+    /// No account has that name.
+    #[error(
+        "there is no account \"{given}\" here; name the account that the server runs under as \
+         DOMAIN\\\\USER or NT SERVICE\\\\NAME, or give its SID"
+    )]
+    NoAccount {
+        /// What was given.
+        given: String,
+        /// The system's error number.
+        errno: i32,
+    },
     /// The name belongs to something that is no shared memory: a folder, a pipe, a link.
     #[error("{object} is not a shared memory object; remove it, or choose another name")]
     NotAnObject {
@@ -163,6 +174,7 @@ impl RegionError {
     pub fn os_error(&self) -> Option<i32> {
         match self {
             RegionError::Denied { errno, .. }
+            | RegionError::NoAccount { errno, .. }
             | RegionError::NoSpace { errno, .. }
             | RegionError::Os { errno, .. } => Some(*errno),
             RegionError::NotFound { .. } => Some(ENOENT),

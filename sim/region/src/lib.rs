@@ -38,6 +38,7 @@
 //! like two processes: what comes out may be torn, and whoever reads it has to bear that.
 
 mod access;
+mod account;
 mod arrival;
 mod backend;
 mod error;
@@ -65,6 +66,7 @@ use posix as native;
 use windows as native;
 
 pub use access::{AccessFault, install_access_witness, page_size};
+pub use account::account;
 pub use arrival::wait_for_object;
 pub use backend::Backend;
 pub use error::RegionError;

@@ -156,6 +156,32 @@ fn the_server_dies(#[case] at: &str, #[case] call: Option<&str>) {
     all_is_well(&scene);
 }
 
+/// The same where the bytes go the other way. Catches: a client that takes what it was asked for so far for all of it.
+#[rstest]
+#[case::attached("{stage: attached}", "GetConfiguration")]
+#[case::configuring("{stage: configuring}", "GetConfiguration")]
+#[case::configured("{stage: configured}", "")]
+#[case::opened("{stage: opened}", "GetCommand")]
+#[case::before_the_first_read("{nth: 1}", "GetCommand")]
+#[case::mid_stream("{nth: 9}", "")]
+#[case::when_all_was_read("{stage: transferred}", "GetCommand")]
+#[case::completed("{stage: completed}", "GetCommand")]
+fn the_server_dies_in_a_restore(#[case] at: &str, #[case] call: &str) {
+    let scene = Scene::new();
+    let _registration = Registration::new(&scene);
+    let stored = random_file(&scene, "stored", 2);
+    let Some(client) = start_client(&scene, "restore", &stored, "never") else { return };
+    let mut server = scene.vdisim("restore --set set --raw --maxtransfersize 65536 --trace");
+    server.arg(scene.path("trace")).args(["--fault", &format!("{{at: {at}, do: stall}}")]);
+    let mut server = scene.start(server);
+    await_trace(&scene, "stall");
+    server.kill();
+    // VD_E_ABORT, from the call that was waiting or the next.
+    client.wait().expect(1).says(&format!("{call}: 0x80770004"));
+    server.wait().expect(1);
+    all_is_well(&scene);
+}
+
 /// Catches: a client that calls a backup failed of which it has every byte and the server's word.
 #[test]
 fn the_server_dies_when_all_is_done() {

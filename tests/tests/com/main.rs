@@ -5,7 +5,9 @@
 //! that this is one test after the other; it is the machine's, because Wine 8 looks for no other.
 #![cfg(windows)]
 
+mod accounts;
 mod codes;
+mod commands;
 mod deaths;
 mod judged;
 mod names;
@@ -78,7 +80,8 @@ fn same(one: &Path, other: &Path) -> bool {
     fs::read(one).unwrap() == fs::read(other).unwrap()
 }
 
-/// Backs the files up through the client, one a device, and restores them from what it stored.
+/// Backs the files up through the client, one a device, and restores them from what it stored. `mode` is the client's,
+/// behind the client's name if that is another than com_client.
 fn round_trip(mode: &str, raw: bool, scene: &Scene, files: &[PathBuf]) {
     round_trip_in(CLIENTS, mode, raw, scene, files);
 }
@@ -88,9 +91,10 @@ fn round_trip_in(folder: &str, mode: &str, raw: bool, scene: &Scene, files: &[Pa
         .map(|k| if k == 0 { "set".to_owned() } else { format!("set{k}") })
         .collect();
     let stored: Vec<_> = (0..files.len()).map(|k| scene.path(&format!("stored{k}"))).collect();
+    let (program, mode) = mode.split_once(' ').unwrap_or(("com_client", mode));
     let steps = [("backup", "--from", files), ("restore", "--compare", stored.as_slice())];
     for (operation, option, others) in steps {
-        let Some(mut client) = client_in(folder, scene, "com_client") else { return };
+        let Some(mut client) = client_in(folder, scene, program) else { return };
         let client = scene.start({
             client.args([mode, operation, "set"]).args(&stored);
             client
@@ -226,44 +230,53 @@ fn a_manifest_stands_in_for_the_registration() {
     drop(registration);
 }
 
-/// Catches: a failure that nobody can look up, or that is written down although that was turned off.
+/// Catches: a failure that nobody can look up, one written elsewhere than the registry says, or although that was
+/// turned off.
 #[test]
-fn an_abort_is_logged_unless_logs_are_off() {
+fn an_abort_is_logged_where_the_registry_says_unless_logs_are_off() {
     let key = r"HKLM\Software\Microsoft\SQL Virtual Device Interface";
     let scene = Scene::new();
     let _registration = Registration::new(&scene);
-    for is_on in [true, false] {
-        if !is_on {
-            reg(&scene, &["add", key, "/v", "Log File", "/d", "", "/f"]);
+    let usual = scene.path("vdisim").join("VDI.LOG");
+    let named = scene.path("a folder").join("other.log");
+    for (file, logs) in
+        [(None, Some(&usual)), (Some(named.as_path()), Some(&named)), (Some(Path::new("")), None)]
+    {
+        if let Some(file) = file {
+            reg(&scene, &["add", key, "/v", "Log File", "/d", &file.display().to_string(), "/f"]);
         }
         let Some(mut probe) = client(&scene, "com_probe") else { return };
         probe.arg("probe").env("LOCALAPPDATA", scene.path(""));
         scene.run(probe).expect(0);
-        let log = scene.path("vdisim").join("VDI.LOG");
-        let said = fs::read_to_string(&log).unwrap_or_default();
         let abort = "SQLVDI: Loc=TriggerAbort. Desc=invoked. ErrorCode=(0). Process=";
         let missing = "SQLVDI: Loc=SVDS::Open. Desc=Open(Control). ErrorCode=(2)";
         let (client, server) = (
             r". Client. Instance=MSSQLSERVER. VD=Global\probe_SQLVDIMemoryName_0.",
             r". Server. Instance=MSSQLSERVER. VD=Global\no such set_SQLVDIMemoryName_0.",
         );
-        for (start, end) in [(abort, client), (missing, server)] {
-            let found = said.lines().any(|line| line.starts_with(start) && line.ends_with(end));
-            assert_eq!(found, is_on, "{said}");
+        for log in [&usual, &named] {
+            let said = fs::read_to_string(log).unwrap_or_default();
+            for (start, end) in [(abort, client), (missing, server)] {
+                let found = said.lines().any(|line| line.starts_with(start) && line.ends_with(end));
+                assert_eq!(found, logs == Some(log), "{}: {said}", log.display());
+            }
+            let _ = fs::remove_file(log);
         }
-        let _ = fs::remove_file(log);
     }
     reg(&scene, &["delete", key, "/v", "Log File", "/f"]);
 }
 
 /// Catches: a wait that is not alertable, an old identity with the old vtable, a secondary's Close
-/// that ends the set.
+/// that ends the set, a handle that means another buffer in another process, a completion that is taken for another
+/// command's or from the command's own thread alone.
 #[rstest]
 #[case::one("pipe", 1)]
 #[case::by_the_older_interface("old", 1)]
 #[case::from_procedure_calls("apc", 1)]
 #[case::a_thread_a_device("threads", 4)]
 #[case::a_process_a_device("processes", 4)]
+#[case::by_handle("workers_client handles", 1)]
+#[case::by_a_pool_of_threads("workers_client pool", 1)]
 fn bytes_come_back(#[case] mode: &str, #[case] devices: usize) {
     let scene = Scene::new();
     let _registration = Registration::new(&scene);

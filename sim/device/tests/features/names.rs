@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use rstest::rstest;
-use vdi_device::{Cleaned, ClientSet, ServerSet, leftovers};
+use vdi_device::{ClientSet, ServerSet, leftovers};
 use vdi_protocol::HResult;
 use vdi_region::{Access, Backend, ObjectName, Region};
 
@@ -304,7 +304,7 @@ fn an_object_without_bytes_is_cleaned_up(#[values(false, true)] by_next_create: 
         } else {
             let found = leftovers(backend, Some(&environment.namespace)).unwrap();
             let [leftover] = found.as_slice() else { panic!("{found:?}") };
-            assert_eq!(vdi_device::clean(leftover).unwrap(), Cleaned::Removed);
+            assert_eq!(vdi_device::clean(leftover).unwrap(), vdi_device::Cleaned::Removed);
         }
         assert_eq!(objects_left(&environment), NOTHING);
     });

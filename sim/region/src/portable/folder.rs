@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::object::{Object, remove};
 use super::registry::{self, Leases, user_id};
-use crate::{Lease, LeaseRole, ObjectInfo, ObjectName, Owner, RegionError, Removed};
+use crate::{Lease, LeaseRole, ObjectInfo, ObjectName, Owner, RegionError, Removed, native};
 
 /// How long to sleep between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -59,6 +59,6 @@ pub(crate) fn wait_for(
         if left.is_some_and(|left| left.is_zero()) {
             return Ok(None);
         }
-        std::thread::sleep(left.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN)));
+        native::rest(left.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN)));
     }
 }

@@ -12,7 +12,7 @@ use crossbeam::utils::Backoff;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use super::registry::{Entry, Leases, os_name, user_id};
-use crate::{Access, Lease, LeaseRole, ObjectName, Owner, RegionError, Wait};
+use crate::{Access, Lease, LeaseRole, ObjectName, Owner, RegionError, Wait, native};
 
 /// Before the caller's bytes; as much as the largest page or mapping granularity of any platform,
 /// so that they are aligned like the mapping. Pages never touched take no memory.
@@ -248,7 +248,7 @@ impl Object {
                 backoff.snooze();
                 continue;
             }
-            std::thread::sleep(left.map_or(sleep, |left| left.min(sleep)));
+            native::rest(left.map_or(sleep, |left| left.min(sleep)));
             sleep = (sleep * 2).min(LONGEST_SLEEP);
         }
     }

@@ -1,6 +1,7 @@
 //! Linux: the `posix` backend (`object`, `folder`) and what the platform offers besides.
 
 pub(crate) mod access;
+pub(crate) mod accounts;
 pub(crate) mod death;
 pub(crate) mod folder;
 pub(crate) mod fork;
@@ -10,3 +11,5 @@ pub(crate) mod leases;
 pub(crate) mod limits;
 pub(crate) mod object;
 pub(crate) mod transfer;
+
+pub(crate) use std::thread::sleep as rest;

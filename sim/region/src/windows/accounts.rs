@@ -3,7 +3,7 @@
 
 use std::ffi::c_void;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use windows_sys::Win32::Foundation::LocalFree;
@@ -11,7 +11,8 @@ use windows_sys::Win32::Security::Authorization::{
     ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
 };
 use windows_sys::Win32::Security::{
-    GetTokenInformation, SECURITY_ATTRIBUTES, TOKEN_QUERY, TOKEN_USER, TokenUser,
+    GetTokenInformation, LookupAccountNameW, PSID, SECURITY_ATTRIBUTES, TOKEN_QUERY, TOKEN_USER,
+    TokenUser,
 };
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
@@ -118,10 +119,44 @@ fn find_user() -> Result<String, RegionError> {
     }
     // SAFETY: the call filled the buffer with a TOKEN_USER, whose SID lies in the buffer.
     let sid = unsafe { (*about.as_ptr().cast::<TOKEN_USER>()).User.Sid };
+    text_of(sid, WHAT)
+}
+
+/// The account of that name, by the number that stands for it; see [`crate::account`].
+pub(crate) fn find(name: &str) -> Result<Option<u32>, RegionError> {
+    if is_account(name) {
+        return Ok(Some(number_of(name)));
+    }
+    // A SID is at most 68 bytes long; a domain's name 256 characters.
+    let (mut sid, mut domain) = ([0_u64; 16], [0_u16; 257]);
+    let (mut sid_len, mut domain_len) = (size_of_val(&sid) as u32, domain.len() as u32);
+    let (wide, mut kind) = (wide(name), 0);
+    // SAFETY: the name ends in a zero; the buffers have the lengths given, and the SID's is aligned
+    // for it.
+    let done = unsafe {
+        LookupAccountNameW(
+            null(),
+            wide.as_ptr(),
+            sid.as_mut_ptr().cast(),
+            &mut sid_len,
+            domain.as_mut_ptr(),
+            &mut domain_len,
+            &mut kind,
+        )
+    };
+    if done == 0 {
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        return Err(RegionError::NoAccount { given: name.to_owned(), errno });
+    }
+    text_of(sid.as_mut_ptr().cast(), name).map(|account| Some(number_of(&account)))
+}
+
+/// A SID, which must be valid, as a text; `of` is whose, for the error.
+fn text_of(sid: PSID, of: &str) -> Result<String, RegionError> {
     let mut text = null_mut();
-    // SAFETY: `sid` is valid for as long as `about`; `text` is where the call stores a pointer.
+    // SAFETY: `sid` is valid; `text` is where the call stores a pointer.
     if unsafe { ConvertSidToStringSidW(sid, &mut text) } == 0 {
-        return Err(last("ConvertSidToStringSidW", WHAT));
+        return Err(last("ConvertSidToStringSidW", of));
     }
     let mut units = Vec::new();
     // SAFETY: `text` is a string with a zero at its end, and the loop stops there.

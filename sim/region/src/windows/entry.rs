@@ -32,10 +32,14 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The name, made if it is not there: for the whole machine if this process may do that.
-    pub(crate) fn make(name: &ObjectName, security: &Security) -> Result<Entry, RegionError> {
+    /// The name, made if it is not there: in the first of `scopes` in which this process may do that.
+    pub(crate) fn make(
+        name: &ObjectName,
+        security: &Security,
+        scopes: &[Scope],
+    ) -> Result<Entry, RegionError> {
         let mut denied = None;
-        for scope in Scope::ALL {
+        for &scope in scopes {
             match Section::make(&scope.entry(name), size_of::<Content>(), security) {
                 Ok(made) => return Entry::over(scope, made.into_handle(), name, security),
                 // Refused to make one, or to open one that is there?

@@ -13,6 +13,7 @@ use super::entry::Entry;
 use super::handle::failed;
 use super::names::{Scope, from_kernel, wide};
 use super::object::{Object, describe};
+use super::rest;
 use crate::{Lease, LeaseRole, ObjectInfo, ObjectName, Owner, RegionError, Removed};
 
 /// How long to sleep between two looks: the kernel gives no notice of a name.
@@ -89,7 +90,7 @@ pub(crate) fn wait_for(
         if left.is_some_and(|left| left.is_zero()) {
             return Ok(None);
         }
-        std::thread::sleep(left.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN)));
+        rest(left.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN)));
     }
 }
 

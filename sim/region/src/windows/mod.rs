@@ -5,7 +5,7 @@
 //! it stands for (`entry`), and everything that belongs to an object is called by that number.
 
 pub(crate) mod access;
-mod accounts;
+pub(crate) mod accounts;
 pub(crate) mod death;
 mod entry;
 pub(crate) mod folder;
@@ -15,9 +15,11 @@ mod leases;
 pub(crate) mod limits;
 mod names;
 pub(crate) mod object;
+mod rest;
 mod section;
 mod sleepers;
 pub(crate) mod transfer;
 
+pub(crate) use self::rest::rest;
 // There is no fork, and a section cannot be cut.
 pub(crate) use crate::portable::native::{fork, guard};

@@ -17,6 +17,7 @@ use super::accounts::{self, ACCOUNT_MAX, Security};
 use super::entry::{Entry, is_taken_elsewhere};
 use super::handle::{Made, failed};
 use super::leases::Leases;
+use super::names::Scope;
 use super::section::Section;
 use super::sleepers::{Events, Places};
 use super::{limits, sleepers};
@@ -91,6 +92,16 @@ impl Object {
         len: usize,
         access: Access,
     ) -> Result<Object, RegionError> {
+        Object::build_in(&Scope::ALL, name, len, access)
+    }
+
+    /// The same, if only some scopes are allowed to it.
+    fn build_in(
+        scopes: &[Scope],
+        name: &ObjectName,
+        len: usize,
+        access: Access,
+    ) -> Result<Object, RegionError> {
         let too_long = || no_space(name, len as u64, ERROR_INVALID_PARAMETER);
         let total = len.checked_add(HEADER_LEN).filter(|total| isize::try_from(*total).is_ok());
         let total = total.ok_or_else(too_long)?;
@@ -99,7 +110,7 @@ impl Object {
             Access::Group(number) => accounts::account_of(number),
         };
         let security = Arc::new(Security::new(&peer.as_deref().into_iter().collect::<Vec<_>>())?);
-        let entry = Arc::new(Entry::make(name, &security)?);
+        let entry = Arc::new(Entry::make(name, &security, scopes)?);
         // Building is the costly part; `publish` is what decides.
         if entry.lock()?.object()?.is_some() || is_taken_elsewhere(name, entry.scope())? {
             return Err(RegionError::Exists { object: name.to_string() });
@@ -286,4 +297,53 @@ fn no_space(name: &ObjectName, wanted: u64, error: u32) -> RegionError {
 fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now())).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::windows::section::Section;
+    use crate::windows::{folder, handle};
+    use crate::{Lease, LeaseRole};
+
+    /// Who may not make a name for the machine makes it for the session. Catches: openers and lists that
+    /// know one scope; a Create that looks for the name in its own alone; a lease or a lock of the other.
+    #[test]
+    fn either_scope_will_do() {
+        for (made_in, other) in [(Scope::Global, Scope::Local), (Scope::Local, Scope::Global)] {
+            let name = format!("t{}-scope-{made_in:?}", std::process::id());
+            let name = ObjectName::new(&name).unwrap();
+            let made = Object::build_in(&[made_in], &name, 100, Access::Creator).unwrap();
+            made.publish().unwrap();
+            assert_eq!(made.leases().take(LeaseRole::Creator).unwrap(), Lease::Taken);
+            // Session 0 has one list for both.
+            let apart = made_in.folder() != other.folder();
+            for name in [made_in.bytes(made.generation()), made_in.entry(&name)] {
+                assert!(Section::open(&name).is_ok());
+            }
+            for name in [other.bytes(made.generation()), other.entry(&name)] {
+                let absent = Section::open(&name).is_err_and(handle::is_absent);
+                assert_eq!(absent, apart);
+            }
+            let opened = Object::open(&name).unwrap();
+            assert_eq!(opened.generation(), made.generation());
+            assert!(opened.leases().held(LeaseRole::Creator).unwrap());
+            let listed = folder::list(&|found| found == name.as_str()).unwrap();
+            assert_eq!(listed.len(), 1, "{listed:?}");
+            for scopes in [&Scope::ALL[..], &[other]] {
+                let again = Object::build_in(scopes, &name, 100, Access::Creator);
+                assert!(matches!(again, Err(RegionError::Exists { .. })), "{again:?}");
+            }
+            opened.unlink().unwrap();
+            assert!(matches!(Object::open(&name), Err(RegionError::NotFound { .. })));
+        }
+    }
+
+    /// Catches: a machine's name that only its session sees.
+    #[test]
+    fn a_new_name_is_the_machines_where_that_is_allowed() {
+        let name = ObjectName::new(&format!("t{}-widest", std::process::id())).unwrap();
+        let made = Object::build(&name, 100, Access::Creator).unwrap();
+        assert_eq!(made.entry.scope(), Scope::Global);
+    }
 }

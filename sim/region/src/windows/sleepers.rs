@@ -24,6 +24,7 @@ use windows_sys::Win32::System::Threading::{
 use super::accounts::Security;
 use super::handle::{failed, last, opened};
 use super::names::Scope;
+use super::rest;
 use crate::{RegionError, Wait};
 
 /// More than 64 devices have threads on both sides, with their agents.
@@ -186,7 +187,7 @@ fn look_again(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wai
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Wait::TimedOut;
         }
-        std::thread::sleep(Duration::from_millis(1));
+        rest(Duration::from_millis(1));
     }
 }
 

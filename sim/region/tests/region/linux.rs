@@ -18,7 +18,6 @@ use crate::peer::Peer;
 use crate::support::{LEN, Names, Watchdog};
 
 const POSIX: Backend = Backend::Posix;
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn path(name: &ObjectName) -> String {
     format!("/dev/shm/{name}")
@@ -403,31 +402,6 @@ fn a_forked_child_lets_go_of_nothing() {
         peer.get("leave-lease-to-forked-child");
         assert!(!region.lease_held(vdi_region::LeaseRole::Creator).unwrap(), "{backend}");
     }
-}
-
-/// Catches: ignoring the start time.
-#[test]
-fn a_reused_process_number_is_not_the_peer() {
-    let _watchdog = Watchdog::start();
-    let mut peer = Peer::start(POSIX);
-    let mut earlier = peer.identity();
-    earlier.start_time -= 1;
-    let (notify, notices) = channel();
-    let on_death = move || notify.send(()).unwrap();
-    let _watch = DeathWatch::start(earlier, || true, on_death).unwrap();
-    notices.recv_timeout(PATIENCE).unwrap();
-}
-
-/// A forked child can keep the lease. Catches: asking the lease where the process can be watched.
-#[test]
-fn a_dead_process_outranks_a_held_lease() {
-    let _watchdog = Watchdog::start();
-    let mut peer = Peer::start(POSIX);
-    let (notify, notices) = channel();
-    let on_death = move || notify.send(()).unwrap();
-    let _watch = DeathWatch::start(peer.identity(), || true, on_death).unwrap();
-    peer.kill();
-    notices.recv_timeout(PATIENCE).unwrap();
 }
 
 /// Catches: handlers of the host program running on our thread; faults blocked, which would kill.

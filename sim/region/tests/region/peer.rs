@@ -177,6 +177,11 @@ impl State {
                 install_truncation_guard();
                 Ok(done())
             }
+            #[cfg(windows)]
+            "hold-lock" => {
+                crate::windows::hold_lock(&name(1)?);
+                Ok(done())
+            }
             #[cfg(target_os = "linux")]
             command if crate::peer_on_linux::knows(command) => {
                 Ok(crate::peer_on_linux::obey(self.backend, &words, &mut self.region))

@@ -190,6 +190,30 @@ fn where_the_process_cannot_be_watched_its_lease_is(
     notices.recv_timeout(PATIENCE).unwrap();
 }
 
+/// Catches: trusting a process number alone.
+#[cfg(any(target_os = "linux", windows))]
+#[test]
+fn a_reused_process_number_is_not_the_peer() {
+    let _watchdog = Watchdog::start();
+    let mut peer = Peer::start(Backend::platform_default());
+    let mut earlier = peer.identity();
+    earlier.start_time -= 1;
+    let (_watch, notices) = watch_with(earlier, || true);
+    notices.recv_timeout(PATIENCE).unwrap();
+}
+
+/// A forked child can keep the lease, and a handle of the lease's object may be in another process. Catches:
+/// asking the lease where the process can be watched.
+#[cfg(any(target_os = "linux", windows))]
+#[test]
+fn a_dead_process_outranks_a_held_lease() {
+    let _watchdog = Watchdog::start();
+    let mut peer = Peer::start(Backend::platform_default());
+    let (_watch, notices) = watch_with(peer.identity(), || true);
+    peer.kill();
+    notices.recv_timeout(PATIENCE).unwrap();
+}
+
 /// Catches: a watch that only sees deaths to come.
 #[test]
 fn a_peer_that_is_dead_already_is_noticed() {
