@@ -1,9 +1,10 @@
 //! Commands that have no client, on Windows, and what doctor says of a DLL that is not ours.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
-use vdisim_tests::Scene;
+use vdisim_tests::{Scene, artefacts};
 
 use crate::{CLIENTS, Registration, made, reg};
 
@@ -31,7 +32,7 @@ fn what_is_known_is_shown() {
     let mut merge = scene.vdisim("report merge");
     scene
         .run({
-            merge.args(&parts).arg("--report").arg(&whole);
+            merge.args(&parts).arg("--output").arg(&whole);
             merge
         })
         .expect(0);
@@ -40,7 +41,7 @@ fn what_is_known_is_shown() {
     }
     let merged: Value =
         serde_json::from_slice(&fs::read(whole.join("results.json")).unwrap()).unwrap();
-    let count = |report: &Value| report["cases"].as_array().unwrap().len();
+    let count = |report: &Value| report["runs"][0]["cases"].as_array().unwrap().len();
     let in_parts = parts.map(|part| {
         count(&serde_json::from_slice(&fs::read(part.join("results.json")).unwrap()).unwrap())
     });
@@ -72,9 +73,14 @@ fn doctor_names_a_foreign_dll() {
         return;
     };
     let key = r"HKLM\Software\Classes\CLSID\{40700425-0080-11d2-851f-00c04fc21759}\InprocServer32";
-    reg(&scene, &["add", key, "/ve", "/d", &foreign.display().to_string(), "/f"]);
+    let register = |dll: &Path| {
+        reg(&scene, &["add", key, "/ve", "/d", &dll.display().to_string(), "/f"]);
+    };
+    register(&foreign);
     let mut doctor = scene.vdisim("doctor --client");
     doctor.arg(client);
     let doctor = scene.run(doctor);
+    // Ours again, or nobody would take it away.
+    register(&artefacts::drop_in());
     doctor.expect(3).says("foreign.dll, which is not the drop-in.").says("vdisim register --force");
 }
