@@ -233,3 +233,73 @@ impl Drop for Permit<'_> {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use vdi_region::{Access, Backend, ObjectName};
+
+    use super::*;
+
+    /// Ready at a poll, and when it is about to sleep.
+    struct Answer {
+        at: u32,
+        polls: u32,
+        slept: bool,
+    }
+
+    impl Watchful for Answer {
+        fn ready(&mut self) -> bool {
+            self.polls += 1;
+            self.polls > self.at
+        }
+
+        fn settle(&mut self) -> bool {
+            self.slept = true;
+            true
+        }
+    }
+
+    const PROMPT: u32 = 3;
+    const SOON: u32 = GLANCES + 10;
+
+    // Catches: a waiter that sleeps before it has looked out and spun, one that spins where the peer has no
+    // other CPU, where another waiter spins already, or where it never paid.
+    #[rstest]
+    #[case::prompt(PROMPT, 2, 0, true, false)]
+    #[case::prompt_without_patience(PROMPT, 2, 0, false, false)]
+    #[case::soon(SOON, 2, 0, true, false)]
+    #[case::soon_without_patience(SOON, 2, 0, false, true)]
+    #[case::soon_beside_a_spinner(SOON, 2, 1, true, true)]
+    #[case::soon_on_one_cpu(SOON, 1, 0, true, true)]
+    #[case::never(u32::MAX, 2, 0, true, true)]
+    fn a_sleep_is_the_last_resort(
+        #[case] at: u32,
+        #[case] cpus: usize,
+        #[case] spinners: u32,
+        #[case] patient: bool,
+        #[case] sleeps: bool,
+    ) {
+        let name = format!("t{}-waiting-{at}-{cpus}-{spinners}-{patient}", std::process::id());
+        let name = ObjectName::new(&name).unwrap();
+        let backend = Backend::platform_default();
+        let region = Region::create(backend, &name, 64, Access::Creator, |_| Ok(())).unwrap();
+        let (bell, spinners) = (Doorbell::new(AtomicU32::new), Spinners(AtomicU32::new(spinners)));
+        // Whoever is kept from its CPU at the wrong time sleeps once all the same.
+        let slept = (0..100).all(|_| {
+            let patience = Patience(AtomicU32::new(if patient { Patience::MOST } else { 0 }));
+            let waiting = Waiting {
+                region: &region,
+                bell: &bell,
+                spinners: &spinners,
+                patience: &patience,
+                cpus,
+            };
+            let mut answer = Answer { at, polls: 0, slept: false };
+            assert_eq!(waiting.wait(&mut answer, None).unwrap(), Waited::Ready);
+            answer.slept
+        });
+        assert_eq!(slept, sleeps);
+        region.unlink().unwrap();
+    }
+}

@@ -44,6 +44,16 @@ static void expect(HRESULT got, HRESULT wanted, const char *what, int line)
 
 static WCHAR name[200];
 
+// What a program that writes __uuidof instead of the constants gets.
+static void identities()
+{
+    CHECK(IsEqualIID(__uuidof(IClientVirtualDevice), IID_IClientVirtualDevice));
+    CHECK(IsEqualIID(__uuidof(IClientVirtualDeviceSet), IID_IClientVirtualDeviceSet));
+    CHECK(IsEqualIID(__uuidof(IClientVirtualDeviceSet2), IID_IClientVirtualDeviceSet2));
+    CHECK(IsEqualIID(__uuidof(IServerVirtualDevice), IID_IServerVirtualDevice));
+    CHECK(IsEqualIID(__uuidof(IServerVirtualDeviceSet2), IID_IServerVirtualDeviceSet2));
+}
+
 static IClientVirtualDeviceSet2 *new_client()
 {
     IClientVirtualDeviceSet2 *set = NULL;
@@ -685,6 +695,7 @@ int main(int argc, char **argv)
     MultiByteToWideChar(CP_UTF8, 0, argv[1], -1, name, 200);
     completed = CreateEventW(NULL, FALSE, FALSE, NULL);
     EXPECT(S_OK, CoInitializeEx(NULL, COINIT_MULTITHREADED));
+    identities();
     objects();
     arguments();
     waits_between_calls();
