@@ -97,9 +97,11 @@ impl Call {
     /// Records the call with its result: the status, and what it gave beside it.
     #[cold]
     pub(super) fn returned(self, object: &str, arguments: Value, status: i32, results: Value) {
+        // Before the time is: the call must not seem to have begun earlier than it did.
+        let took = self.begin.elapsed();
         let mut line = header();
         let status = HResult(status.cast_unsigned());
-        line["took"] = microseconds(self.begin.elapsed());
+        line["took"] = microseconds(took);
         line["object"] = object.into();
         line["call"] = self.name.into();
         line["arguments"] = arguments;
