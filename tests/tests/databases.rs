@@ -61,6 +61,15 @@ fn the_next_set_is_restored() {
     .expect(0);
 }
 
+/// A backup of a database: its file, and what is in it.
+fn backed_up(scene: &Scene) -> (String, Vec<u8>) {
+    let file = scene.path("file").display().to_string();
+    both(scene, &format!("client backup --set s --file {file}"), "backup --set s --database pubs")
+        .expect(0);
+    let bytes = fs::read(&file).unwrap();
+    (file, bytes)
+}
+
 // Catches: a check that does not look at the stream, an exit code that hides a damaged backup, a cause
 // without the device.
 #[rstest]
@@ -69,13 +78,9 @@ fn the_next_set_is_restored() {
 #[case::family(|bytes: &mut Vec<u8>| bytes[52 + 8] ^= 1)]
 fn a_damaged_backup_is_refused(#[case] harm: fn(&mut Vec<u8>)) {
     let scene = Scene::new();
-    let path = scene.path("file");
-    let file = path.display().to_string();
-    both(&scene, &format!("client backup --set s --file {file}"), "backup --set s --database pubs")
-        .expect(0);
-    let mut bytes = fs::read(&path).unwrap();
+    let (file, mut bytes) = backed_up(&scene);
     harm(&mut bytes);
-    fs::write(&path, bytes).unwrap();
+    fs::write(&file, bytes).unwrap();
     let client = format!("client restore --set s --file {file}");
     both(&scene, &client, "restore --set s").expect(1).says("terminating abnormally");
     both(&scene, &client, "restore --set s --database pubs")
@@ -89,16 +94,12 @@ fn a_damaged_backup_is_refused(#[case] harm: fn(&mut Vec<u8>)) {
 #[test]
 fn a_lost_extent_is_told_of() {
     let scene = Scene::new();
-    let path = scene.path("file");
-    let file = path.display().to_string();
-    both(&scene, &format!("client backup --set s --file {file}"), "backup --set s --database pubs")
-        .expect(0);
-    let mut bytes = fs::read(&path).unwrap();
+    let (file, mut bytes) = backed_up(&scene);
     let is_first = |at: &usize| bytes[*at..].starts_with(&[1, 15]);
     let first = (0..bytes.len()).step_by(512).find(is_first).unwrap();
     let extent = |number: usize| first + (number << 16);
     bytes.copy_within(extent(10)..extent(11), extent(20));
-    fs::write(&path, bytes).unwrap();
+    fs::write(&file, bytes).unwrap();
     for statement in ["restore --set s", "restore --set s --database pubs"] {
         both(&scene, &format!("client restore --set s --file {file}"), statement)
             .expect(1)

@@ -83,7 +83,7 @@ pub(super) struct Arguments {
     seed: u64,
     /// How long nothing may happen before a case counts as hanging; a client that calls on and gets no command
     /// answered has five times as long
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = some_time)]
     stall: Duration,
     /// Cases at a time [default: the number of processors]
     #[arg(long, value_name = "N")]
@@ -158,6 +158,14 @@ pub(super) fn execute(arguments: &Arguments) -> Result<(), Failure> {
         output::print(&summary(&results))?;
     }
     results.to_result()
+}
+
+/// A time in which something can happen.
+fn some_time(given: &str) -> Result<Duration, String> {
+    match seconds(given)? {
+        Duration::ZERO => Err("within 0 s nothing can happen; give more".to_owned()),
+        time => Ok(time),
+    }
 }
 
 impl Arguments {

@@ -363,13 +363,16 @@ impl Stage<'_> {
                 );
                 return Ok((Ended::Hung(why), left));
             }
-            if got_on.elapsed() > stall * PATIENCE
-                || sizes.get(1).is_some_and(|size| *size > MOST_CALLS)
-            {
+            if got_on.elapsed() > stall * PATIENCE {
                 let why = format!(
                     "the client called on and on, and got no further for {} s",
                     got_on.elapsed().as_secs()
                 );
+                return Ok((Ended::Hung(why), left));
+            }
+            if sizes.get(1).is_some_and(|size| *size > MOST_CALLS) {
+                let why =
+                    format!("the trace of the client's calls holds more than {MOST_CALLS} bytes");
                 return Ok((Ended::Hung(why), left));
             }
             thread::sleep(LOOK);

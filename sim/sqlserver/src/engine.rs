@@ -6,6 +6,7 @@ mod backup;
 mod context;
 mod device;
 mod facts;
+mod families;
 mod family_sink;
 mod family_stream;
 mod inspect;

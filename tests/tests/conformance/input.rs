@@ -21,6 +21,13 @@ fn a_client_that_is_none(#[case] client: &str, #[case] code: i32, #[case] says: 
     scene.run(suite_of(&scene, client, &format!("{ONE} --stall 2"))).expect(code).says(says);
 }
 
+// Catches: a limit within which nobody can do anything, so that every client hangs.
+#[test]
+fn no_time_is_refused() {
+    let scene = Scene::new();
+    scene.run(scene.vdisim("test client/Flush/* --stall 0")).expect(2).says("nothing can happen");
+}
+
 // Catches: waiting for ever for what never comes, and a SIGTERM that is thought to be enough.
 #[rstest]
 #[case::never_opens("sleep 1000")]

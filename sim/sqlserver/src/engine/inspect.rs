@@ -5,9 +5,10 @@ use uuid::Uuid;
 
 use super::context::{Answer, Context};
 use super::facts::{check_release, date_time, facts, recovery_model};
+use super::families::read_families;
 use super::family_sink::{Extent, Gate, Head, Heads};
 use super::password;
-use super::restore::{has_checksums, read_families};
+use super::restore::has_checksums;
 use super::whole::check_whole;
 use crate::catalogue::{Pages, SetKind};
 use crate::messages::{Message, SeveralMessages};

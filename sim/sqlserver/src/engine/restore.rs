@@ -17,7 +17,8 @@ use super::arrival::{remove_files, take_in};
 use super::context::{Answer, Context, Progress as Told};
 use super::device;
 use super::facts::{check_release, date_time, facts, recovery_model};
-use super::family_sink::{Brought, Extent, FamilySink, Gate, Head, Heads};
+use super::families::{Families, read_families};
+use super::family_sink::{Extent, Gate, Head, Heads};
 use super::inspect;
 use super::log_words::LogWords;
 use super::password;
@@ -31,8 +32,7 @@ use crate::catalogue::{
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{RestorePlan, SequenceEnd, now};
-use crate::sql::{DeviceKind, RestoreKind};
-use crate::transfer::Sink;
+use crate::sql::RestoreKind;
 
 /// Executes a RESTORE.
 pub(crate) fn restore(
@@ -109,73 +109,6 @@ fn recover_only(context: &Context<'_>, plan: &RestorePlan) -> Result<Answer, Sev
         }
     })?;
     Ok(Answer { messages: vec![success("RESTORE DATABASE", 0, clock.elapsed())], rows: None })
-}
-
-/// Families with their heads.
-pub(super) type Families = Vec<(Head, Brought)>;
-
-/// Reads every device up to `extent`.
-pub(super) fn read_families(
-    context: &Context<'_>,
-    plan: &RestorePlan,
-    gate: &dyn Gate,
-    extent: Extent,
-) -> Result<Families, SeveralMessages> {
-    // A number that no set has is not found.
-    let wanted = (plan.position != 0).then(|| u16::try_from(plan.position).unwrap_or(u16::MAX));
-    let go_on = plan.transfer.continue_after_error;
-    let sink = |(index, device): (usize, &'_ crate::session::DevicePlan)| (index, device.clone());
-    let devices: Vec<_> = plan.devices.iter().enumerate().map(sink).collect();
-    let mut sinks: Vec<_> = devices
-        .iter()
-        .map(|(index, device)| {
-            FamilySink::new(context, gate, *index, &device.name, (extent, wanted), go_on)
-        })
-        .collect();
-    match plan.devices[0].kind {
-        DeviceKind::VirtualDevice => {
-            let set = device::attach(context, Direction::Restore, &plan.devices, &plan.transfer)?;
-            let done = set.restore(sinks.iter_mut().map(|sink| sink as &mut dyn Sink).collect());
-            if let Err(error) = done {
-                let mut failed = device::transfer_failed(context, &error);
-                for sink in sinks {
-                    let own = sink.finish().2.into_iter().flat_map(|messages| messages.0);
-                    // What is wrong with a set is found on each of its families, and told once.
-                    failed.0.extend(
-                        own.filter(|message| !failed.0.contains(message)).collect::<Vec<_>>(),
-                    );
-                }
-                return Err(failed);
-            }
-        }
-        DeviceKind::Disk => {
-            // All files are opened before any is read.
-            let files = plan.devices.iter().map(|device| device::open(context, device));
-            let mut files = files.collect::<Result<Vec<_>, _>>()?;
-            let mut buffer = vec![0; device::disk_transfer(&plan.transfer)];
-            for ((sink, file), device) in sinks.iter_mut().zip(&mut files).zip(&plan.devices) {
-                while !sink.is_done() {
-                    match device::read(device, file, &mut buffer)? {
-                        0 => break,
-                        count => sink.feed(&buffer[..count])?,
-                    }
-                }
-                sink.end()?;
-            }
-        }
-        DeviceKind::Tape | DeviceKind::Url => {
-            let error = std::io::Error::from(std::io::ErrorKind::NotFound);
-            let os_error = device::os_error(&error);
-            return Err(Message::new(3201, &[&plan.devices[0].name, &os_error]).into());
-        }
-    }
-    let mut families = Vec::new();
-    for (sink, device) in sinks.into_iter().zip(&plan.devices) {
-        let (head, brought, _) = sink.finish();
-        let head = head.ok_or_else(|| Message::new(3241, &[&device.name]))?;
-        families.push((head, brought));
-    }
-    Ok(families)
 }
 
 /// What a restore has settled when it has seen the first head.

@@ -16,10 +16,11 @@ use vdi_region::SharedSlice;
 use super::arrival::{remove_files, take_in};
 use super::context::{Answer, Context};
 use super::facts::{check_release, date_time, facts};
+use super::families::read_families;
 use super::family_sink::{Extent, Gate, Head, Heads};
 use super::family_stream::BackupJob;
 use super::password;
-use super::restore::{RestoreJob, read_families};
+use super::restore::RestoreJob;
 use crate::catalogue::{
     BackupFacts, Content, Database, DatabaseState, FileKind, Pages, Progress, Server, check_target,
 };

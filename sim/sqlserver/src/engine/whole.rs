@@ -10,7 +10,7 @@ use mtf::{Configuration, EXTENT_PAGES, Scin, Sfin};
 
 use super::context::Context;
 use super::facts::facts;
-use super::restore::Families;
+use super::families::Families;
 use crate::catalogue::{ExtentId, SetKind};
 use crate::messages::{Message, SeveralMessages};
 
