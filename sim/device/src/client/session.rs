@@ -209,6 +209,7 @@ impl Session {
         if regions[segment].is_none() {
             match self.open_segment(segment, len) {
                 Ok(region) => regions[segment] = Some(Arc::new(region)),
+                Err(_) if self.is_served_out() => return Ok(()),
                 Err(error) => {
                     self.segment_unmappable(area.segment, &error);
                     return Err(error);
@@ -223,6 +224,13 @@ impl Session {
             self.areas.insert(index, &area, first.as_mut_ptr());
         }
         Ok(())
+    }
+
+    /// Whether the server has closed every device and left, which takes the buffers away: all commands
+    /// were answered, so nobody needs them. A client that was slow to start may meet it so.
+    fn is_served_out(&self) -> bool {
+        let has_left = self.segment.control().server_closed.load(Ordering::Acquire) == 1;
+        has_left && self.segment.all_closed() && self.phase() != Phase::Abort
     }
 
     /// Takes access to an area's buffers away; a client that cannot do so is no worse off.

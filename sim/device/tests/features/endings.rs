@@ -3,12 +3,14 @@
 use std::{thread, time::Duration};
 
 use rstest::rstest;
-use vdi_device::{AbortKind, ClientSet, Request};
+use vdi_device::{AbortKind, ClientSet, Request, ServerSet};
 use vdi_protocol::{CommandCode, CompletionCode, HResult};
 use vdi_region::Backend;
 
 use crate::fixture::{NOTHING, configured, flush, ignored, leave, told};
-use crate::support::{Pair, client_config, device_name, environment, objects_left, watched};
+use crate::support::{
+    Pair, client_config, device_name, environment, objects_left, server_config, watched,
+};
 
 /// Catches: a set whose Close aborts although the server had closed the devices, or does not although
 /// the server needs it; a secondary's Close that ends its siblings.
@@ -140,6 +142,37 @@ fn a_server_that_just_lets_go_ends_the_set(
         if let Some(buffer) = kept {
             buffer.slice().fill(1);
         }
+    });
+}
+
+/// The buffers are gone with the server; no command ever needed them. Catches: an abort of what has ended
+/// well, a set that stays.
+#[rstest]
+fn a_server_may_have_left_before_a_slow_client_looks(
+    #[values(Backend::platform_default(), Backend::Portable)] backend: Backend,
+    #[values(1, 2)] devices: u32,
+) {
+    watched(move || {
+        let environment = environment(backend);
+        let client = ClientSet::new(environment.clone());
+        client.create(b"set", &client_config(devices)).unwrap();
+        let server = ServerSet::open(&environment, None, b"set").unwrap();
+        server.begin_configuration(&server_config()).unwrap();
+        server.request_buffers(65536, 0, 1).unwrap();
+        server.end_configuration().unwrap();
+        let names: Vec<_> = (0..devices as usize).map(|n| device_name("set", n)).collect();
+        for name in &names {
+            server.open_device(name.as_bytes()).unwrap().close_device().unwrap();
+        }
+        server.close().unwrap();
+
+        client.get_configuration(None).unwrap();
+        let opened = names.iter().map(|name| client.open_device(name.as_bytes()).unwrap());
+        for device in opened.collect::<Vec<_>>() {
+            assert_eq!(device.get_command(None), Err(HResult::VD_E_CLOSE));
+        }
+        client.close().unwrap();
+        assert_eq!(objects_left(&environment), NOTHING);
     });
 }
 
