@@ -121,18 +121,15 @@ impl Observer for Watch {
             Event::Opened => _ = self.before.set(Usage::now(self.group)),
             Event::Sent { code, .. } => {
                 self.moves.fetch_add(1, Ordering::Relaxed);
-                match *code {
-                    CommandCode::READ | CommandCode::WRITE => {
-                        self.begun.get_or_init(Instant::now);
-                    }
-                    CommandCode::FLUSH => self.stream_ended(),
-                    _ => {}
+                if matches!(*code, CommandCode::READ | CommandCode::WRITE) {
+                    self.begun.get_or_init(Instant::now);
                 }
                 let outstanding = self.outstanding.fetch_add(1, Ordering::Relaxed) + 1;
                 self.most_outstanding.fetch_max(outstanding, Ordering::Relaxed);
             }
             Event::Completed { device, code, took, .. } => self.completed(*device, *code, *took),
-            Event::Closed { .. } => self.stream_ended(),
+            // While the client is there: behind the last device's close it may be gone at once.
+            Event::Transferred => self.stream_ended(),
             _ => {}
         }
     }

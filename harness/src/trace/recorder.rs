@@ -97,6 +97,7 @@ fn describe(event: &Event<'_>) -> (&'static str, Value) {
                 "took": micros(*took),
             }),
         ),
+        Event::Transferred => ("transferred", json!({})),
         Event::Fault { device, n, action } => {
             ("fault", json!({"device": device, "n": n, "action": action.to_string()}))
         }

@@ -59,6 +59,8 @@ pub enum Event<'a> {
         /// From sending it to seeing its completion.
         took: Duration,
     },
+    /// All data have gone and were answered for; what ends the transfer comes next.
+    Transferred,
     /// A fault from the plan is carried out.
     Fault {
         /// The device, if the fault belongs to one.

@@ -270,6 +270,7 @@ impl Session {
     /// that it is asked to Flush the metadata before is unconfirmed. Source: VDI, VDC_Flush and
     /// VDC_Snapshot pages; KB3188454.
     fn finish(&self, lanes: &mut [Lane<'_>], shape: &Shape) -> Result<(), Stopped> {
+        self.run.observer.event(&Event::Transferred);
         self.run.stage(Stage::Transferred)?;
         if self.statement.direction == Direction::Backup {
             send_to_all(lanes, CommandCode::FLUSH)?;
