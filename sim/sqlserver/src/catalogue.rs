@@ -27,5 +27,5 @@ pub use memory_file::MemoryFile;
 pub use pages::{GeneratedFile, PageChange, fill_data_page};
 pub use restore_rules::{Progress, check_base, check_next, check_target};
 pub use storage::{ExtentId, Pages, StorageError};
-pub(crate) use store::place_key;
+pub(crate) use store::{place_key, remove_stored};
 pub use store::{Catalogue, Reservation, Server, StoreError};

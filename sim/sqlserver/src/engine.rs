@@ -20,7 +20,6 @@ mod set;
 mod snapshot;
 mod whole;
 
-pub(crate) use arrival::remove_files;
 pub(crate) use backup::backup;
 pub(crate) use context::{Answer, Context};
 pub(crate) use restore::restore;

@@ -61,6 +61,11 @@ impl Catalogue {
         self.databases.iter().find(is_there)
     }
 
+    /// The files on disk that belong to databases.
+    fn stored(&self) -> HashSet<PathBuf> {
+        self.databases.iter().flat_map(Database::stored).map(Path::to_owned).collect()
+    }
+
     /// The lowest id that no user database has.
     pub fn free_id(&self) -> u16 {
         let is_free = |id: &u16| self.databases.iter().all(|database| database.id != *id);
@@ -82,6 +87,13 @@ pub(crate) fn place_key(path: &str) -> String {
 /// Names are compared without regard to case.
 fn same_name(left: &str, right: &str) -> bool {
     left.to_lowercase() == right.to_lowercase()
+}
+
+/// Deletes a file of a database.
+pub(crate) fn remove_stored(path: &Path) {
+    // One that is gone needs no removal; one that cannot be removed is tried again with the next
+    // restore of the database.
+    let _ = fs::remove_file(path);
 }
 
 /// The catalogue's file cannot be used.
@@ -201,20 +213,15 @@ impl Server {
     /// left them. The caller has the sole right to the database.
     pub(crate) fn remove_strays(&self, catalogue: &Catalogue, database: &str) {
         let prefix = format!("{}-", digest(&database.to_lowercase()));
-        let known: HashSet<_> = catalogue
-            .databases
-            .iter()
-            .flat_map(Database::stored)
-            .filter_map(Path::file_name)
-            .collect();
+        let stored = catalogue.stored();
+        let known: HashSet<_> = stored.iter().filter_map(|path| path.file_name()).collect();
         // Without the folder there are no files.
         let files = fs::read_dir(self.folder.join("data")).into_iter().flatten().flatten();
         for file in files {
             let name = file.file_name();
             let is_own = name.to_str().is_some_and(|name| name.starts_with(&prefix));
             if is_own && !known.contains(name.as_os_str()) {
-                // One that cannot be removed is tried again with the next restore.
-                let _ = fs::remove_file(file.path());
+                remove_stored(&file.path());
             }
         }
     }
@@ -288,7 +295,8 @@ impl Server {
         }
     }
 
-    /// Changes the catalogue; what `change` leaves after an error is not kept.
+    /// Changes the catalogue; what `change` leaves after an error is not kept. Files of databases that
+    /// the catalogue no longer names are deleted.
     ///
     /// # Errors
     ///
@@ -312,9 +320,11 @@ impl Server {
         let lock = File::create(&path).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let mut catalogue = self.read()?;
+        let before = catalogue.stored();
         let result = change(&mut catalogue);
         if result.is_ok() {
             self.write(&catalogue)?;
+            before.difference(&catalogue.stored()).for_each(|path| remove_stored(path));
         }
         Ok(result)
     }

@@ -1,10 +1,8 @@
-//! What a restore has brought on its way into the files of a database, and files that are not wanted
-//! any more.
-
-use std::path::Path;
+//! What a restore has brought on its way into the files of a database, and files that were made in
+//! vain.
 
 use super::context::Context;
-use crate::catalogue::{Content, Database, Pages};
+use crate::catalogue::{Database, Pages, remove_stored};
 use crate::messages::SeveralMessages;
 
 /// Copies what an earlier restore has brought into the files of the database, as far as that has not
@@ -21,21 +19,10 @@ pub(super) fn take_in(context: &Context<'_>, name: &str) -> Result<(), SeveralMe
             database.arrived = None;
         }
         Ok(())
-    })?;
-    for (_, content) in database.arrived.iter().flat_map(|arrived| &arrived.files) {
-        if let Content::Stored(path) = content {
-            remove(path);
-        }
-    }
-    Ok(())
+    })
 }
 
-/// Deletes the files of a database that are this server's.
-pub(crate) fn remove_files(database: &Database) {
-    database.stored().for_each(remove);
-}
-
-fn remove(path: &Path) {
-    // A file that is gone already needs no removal.
-    let _ = std::fs::remove_file(path);
+/// Deletes what was made for a database that has not come to be.
+pub(super) fn remove_files(database: &Database) {
+    database.stored().for_each(remove_stored);
 }

@@ -436,9 +436,6 @@ impl<'j> RestoreJob<'j> {
             database.recover();
         }
         self.keep(&target.facts, database)?;
-        if let (None, Some(existing)) = (&target.waiting, &self.existing) {
-            remove_files(existing);
-        }
         if let Err(failed) = take_in(self.context, &self.plan.database) {
             // The database is whole without it: the next restore does it.
             failed.0.into_iter().for_each(|message| self.context.instance.log("Backup", message));

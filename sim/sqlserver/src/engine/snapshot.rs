@@ -237,11 +237,7 @@ pub(super) fn restore(
     if plan.end == SequenceEnd::Recovery {
         database.recover();
     }
-    job.keep(&facts, database.clone())?;
-    if let Some(mut old) = job.existing.clone() {
-        old.files.retain(|file| !stands_in(&database, file));
-        remove_files(&old);
-    }
+    job.keep(&facts, database)?;
     let messages = vec![success("RESTORE DATABASE", pages, clock.elapsed())];
     Ok(Answer { messages, rows: None })
 }

@@ -235,10 +235,10 @@ impl Session {
     }
 
     fn drop_database(&self, name: &str, if_exists: bool) -> Result<(), Stop> {
-        let dropped = self.instance.update(|catalogue| {
+        self.instance.update(|catalogue| {
             let missing = || Message::new(3701, &[&"drop", &"database", &name]);
             let Some(database) = catalogue.database(name) else {
-                return if if_exists { Ok(None) } else { Err(missing()) };
+                return if if_exists { Ok(()) } else { Err(missing()) };
             };
             if !self.login.is_sysadmin {
                 return Err(missing());
@@ -252,13 +252,10 @@ impl Session {
             {
                 return Err(Message::new(3702, &[&database.name]).with_state(3));
             }
-            let dropped = database.clone();
-            catalogue.databases.retain(|database| database.id != dropped.id);
-            Ok(Some(dropped))
+            let id = database.id;
+            catalogue.databases.retain(|database| database.id != id);
+            Ok(())
         })?;
-        if let Some(database) = dropped {
-            crate::engine::remove_files(&database);
-        }
         Ok(())
     }
 
