@@ -85,7 +85,7 @@ pub enum Content {
     /// They are in memory, for as long as the server lives.
     #[serde(skip)]
     Memory(MemoryFile),
-    /// A log file: its records are in the catalogue.
+    /// A log file: its records are in the catalogue, or in files of their own.
     Log,
 }
 
@@ -253,6 +253,8 @@ pub struct BackupFacts {
     pub first_fork: Uuid,
     /// And where it ends.
     pub fork: Uuid,
+    /// Where the second left the first, if they are two.
+    pub fork_point: Lsn,
     /// First LSN.
     pub first: Lsn,
     /// Where the log of the set ends: the first record that is not in it.
@@ -276,13 +278,16 @@ impl Database {
         self.files.iter().filter(|file| file.kind == FileKind::Data)
     }
 
-    /// The files on disk that hold pages of it.
+    /// The files on disk that hold pages or log of it.
     pub(crate) fn stored(&self) -> impl Iterator<Item = &Path> {
         let arrived = self.arrived.iter().flat_map(|arrived| &arrived.files);
         let contents = self.files.iter().map(|file| &file.content);
-        contents.chain(arrived.map(|(_, content)| content)).filter_map(|content| match content {
-            Content::Stored(path) => Some(path.as_path()),
-            _ => None,
+        let log = self.log.kept.iter().map(|kept| &kept.content);
+        contents.chain(arrived.map(|(_, content)| content)).chain(log).filter_map(|content| {
+            match content {
+                Content::Stored(path) => Some(path.as_path()),
+                _ => None,
+            }
         })
     }
 
@@ -319,6 +324,7 @@ impl Database {
             family: self.family,
             first_fork,
             fork: self.fork,
+            fork_point: self.log.forked.max(first),
             first,
             last: self.log.next,
             checkpoint,
@@ -369,7 +375,7 @@ impl Database {
             _ => {}
         }
         if simple {
-            (self.log.chain, self.log.began) = (None, None);
+            self.log.end_chain();
             self.log.truncate(facts.last);
         }
         if tail {
@@ -456,7 +462,7 @@ impl Database {
             let Progress { redo, base, fork } = *progress;
             self.base = base;
             let chained = self.recovery_model != RecoveryModel::Simple;
-            self.log = Log::continued(redo, chained.then_some(ChainPoint { lsn: redo, fork }));
+            self.log = Log::continued(redo, chained.then_some(fork), self.log.kept.take());
             self.fork = Uuid::new_v4();
         }
         self.state = DatabaseState::Online;

@@ -66,7 +66,7 @@ pub fn check_next(progress: &Progress, facts: &BackupFacts) -> Result<Progress, 
                 return Err(Message::new(4326, &[&facts.last, &progress.redo]));
             }
             // A database on the old path may take the fork only where it begins.
-            let at_fork = facts.first_fork == progress.fork && progress.redo <= facts.first;
+            let at_fork = facts.first_fork == progress.fork && progress.redo <= facts.fork_point;
             if facts.fork != progress.fork && !at_fork {
                 return Err(Message::new(4330, &[]));
             }

@@ -18,7 +18,7 @@ use posix as system;
 #[cfg(windows)]
 use windows as system;
 
-use super::database::{Content, Database, FileKind};
+use super::database::{Content, Database, DatabaseFile, FileKind};
 use super::memory_file::MemoryFile;
 use super::pages::{
     PageChange, clear_bits, fill_data_page, fill_map, gam_pages, is_differential_map,
@@ -61,15 +61,46 @@ pub struct StorageError {
     pub error: io::Error,
 }
 
-/// A file of pages, open.
+/// A file of pages or of log, open.
 #[derive(Debug)]
-enum PageFile {
+pub(super) enum PageFile {
     Disk(PathBuf, File),
     Memory(MemoryFile),
 }
 
 impl PageFile {
-    fn write(&self, bytes: &[u8], at: u64) -> Result<(), StorageError> {
+    /// Makes an empty file of this size.
+    pub(super) fn create(path: &Path, size: u64) -> Result<(), StorageError> {
+        create(path, size).map_err(|error| StorageError { path: path.to_owned(), error })
+    }
+
+    /// Opens a file; none if the content is not in one.
+    pub(super) fn open(content: &Content) -> Result<Option<PageFile>, StorageError> {
+        Ok(match content {
+            Content::Stored(path) => {
+                let opened = File::options().read(true).write(true).open(path);
+                let failed = |error| StorageError { path: path.clone(), error };
+                Some(PageFile::Disk(path.clone(), opened.map_err(failed)?))
+            }
+            Content::Memory(file) => Some(PageFile::Memory(file.clone())),
+            Content::Generated(_) | Content::Log => None,
+        })
+    }
+
+    /// What lies behind the end of the file reads as zeros.
+    pub(super) fn read(&self, bytes: &mut [u8], at: u64) -> Result<(), StorageError> {
+        match self {
+            PageFile::Disk(path, file) => {
+                read_at(file, bytes, at).map_err(|error| StorageError { path: path.clone(), error })
+            }
+            PageFile::Memory(file) => {
+                file.read(bytes, at);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn write(&self, bytes: &[u8], at: u64) -> Result<(), StorageError> {
         match self {
             PageFile::Disk(path, file) => write_all_at(file, bytes, at)
                 .map_err(|error| StorageError { path: path.clone(), error }),
@@ -87,16 +118,9 @@ fn open_all<'c>(
 ) -> Result<HashMap<u16, PageFile>, StorageError> {
     let mut files = HashMap::new();
     for (id, content) in contents {
-        let opened = match content {
-            Content::Stored(path) => {
-                let opened = File::options().read(true).write(true).open(path);
-                let failed = |error| StorageError { path: path.clone(), error };
-                PageFile::Disk(path.clone(), opened.map_err(failed)?)
-            }
-            Content::Memory(file) => PageFile::Memory(file.clone()),
-            Content::Generated(_) | Content::Log => continue,
-        };
-        files.insert(id, opened);
+        if let Some(opened) = PageFile::open(content)? {
+            files.insert(id, opened);
+        }
     }
     Ok(files)
 }
@@ -165,11 +189,8 @@ impl Pages {
         id: ExtentId,
         bytes: &mut [u8; EXTENT_SIZE],
     ) -> Result<(), StorageError> {
-        let at = id.at();
-        match self.file_of(id) {
-            Some(PageFile::Disk(path, file)) => read_at(path, file, bytes, at)?,
-            Some(PageFile::Memory(file)) => file.read(bytes, at),
-            None => {}
+        if let Some(file) = self.file_of(id) {
+            file.read(bytes, id.at())?;
         }
         let generated = match self.database.file(id.file).map(|file| &file.content) {
             Some(Content::Generated(generated)) => Some(generated),
@@ -300,11 +321,10 @@ impl Pages {
     /// # Errors
     ///
     /// The file that could not be made.
-    pub fn create_files(database: &Database) -> Result<(), StorageError> {
-        for file in &database.files {
+    pub fn create_files(files: &[DatabaseFile]) -> Result<(), StorageError> {
+        for file in files {
             if let (Content::Stored(path), FileKind::Data) = (&file.content, file.kind) {
-                create(path, file.size)
-                    .map_err(|error| StorageError { path: path.clone(), error })?;
+                PageFile::create(path, file.size)?;
             }
         }
         Ok(())
@@ -330,8 +350,7 @@ fn write_all_at(file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// What lies behind the end of the file reads as zeros.
-fn read_at(path: &Path, file: &File, bytes: &mut [u8], at: u64) -> Result<(), StorageError> {
+fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
     let mut done = 0;
     while done < bytes.len() {
         match system::read_at(file, &mut bytes[done..], at + done as u64) {
@@ -341,7 +360,7 @@ fn read_at(path: &Path, file: &File, bytes: &mut [u8], at: u64) -> Result<(), St
             }
             Ok(count) => done += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(StorageError { path: path.to_owned(), error }),
+            Err(error) => return Err(error),
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! vain.
 
 use super::context::Context;
-use crate::catalogue::{Database, Pages, remove_stored};
+use crate::catalogue::{Content, DatabaseFile, Pages, remove_stored};
 use crate::messages::SeveralMessages;
 
 /// Copies what an earlier restore has brought into the files of the database, as far as that has not
@@ -22,7 +22,11 @@ pub(super) fn take_in(context: &Context<'_>, name: &str) -> Result<(), SeveralMe
     })
 }
 
-/// Deletes what was made for a database that has not come to be.
-pub(super) fn remove_files(database: &Database) {
-    database.stored().for_each(remove_stored);
+/// Deletes files that were made in vain.
+pub(super) fn remove_files(files: &[DatabaseFile]) {
+    for file in files {
+        if let Content::Stored(path) = &file.content {
+            remove_stored(path);
+        }
+    }
 }

@@ -17,7 +17,7 @@ use super::log_words::{LogWords, log_lsn};
 use super::set::SetWriter;
 use super::snapshot::{self, SnapshotStream};
 use crate::catalogue::{
-    BackupFacts, BackupSetRow, Database, ExtentId, MediaFamilyRow, Pages, SetKind,
+    BackupFacts, BackupSetRow, Database, ExtentId, LogFile, MediaFamilyRow, Pages, SetKind,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{BackupPlan, now};
@@ -39,10 +39,12 @@ pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer,
         snapshot::materialize(context, &plan.database)?;
     }
     let (database, facts) = context.instance.update(|catalogue| begin(catalogue, plan))?;
-    let pages = Pages::open(&database).map_err(|error| context.storage_failed(&error))?;
+    let failed = |error| context.storage_failed(&error);
+    let pages = Pages::open(&database).map_err(failed)?;
+    let log = LogFile::open(&database.log).map_err(failed)?;
     let extents = match plan.options.kind {
         _ if plan.transfer.snapshot => Vec::new(),
-        SetKind::Full => pages.allocated().map_err(|error| context.storage_failed(&error))?,
+        SetKind::Full => pages.allocated().map_err(failed)?,
         SetKind::Differential => pages.differential(),
         SetKind::Log => Vec::new(),
     };
@@ -78,6 +80,7 @@ pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer,
             pages: &counts,
         },
         pages: &pages,
+        log,
         extents: &extents,
         next: AtomicUsize::new(0),
         progress: Progress::new((extents.len() * EXTENT_PAGES) as u64, plan.transfer.stats),

@@ -93,6 +93,7 @@ pub(super) fn facts(set: &Record<Sset>, configuration: &Configuration) -> Backup
             false => fork,
         },
         fork,
+        fork_point,
         first: scin.get(Scin::FIRST_LSN),
         last: scin.get(Scin::LAST_LSN),
         checkpoint: scin.get(Scin::CHECKPOINT_LSN),

@@ -4,20 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use mtf::{
-    Block, Checks, Configuration, EXTENT_PAGES, EXTENT_SIZE, Events, Family, Mstl, MtfError,
-    PAGE_SIZE, PageId, Raid, Reader, Record, Sfin, Sset, StreamHeader, Tape,
+    Block, Checks, Configuration, EXTENT_PAGES, EXTENT_SIZE, Events, Family, MtfError, PAGE_SIZE,
+    PageId, Raid, Reader, Record, Sfin, Sset, StreamHeader, Tape,
 };
 use vdi_region::SharedSlice;
 
 use super::context::Context;
 use super::placing::{Place, place_of};
 use super::whole::Round;
-use crate::catalogue::{LogDamage, LogReader, LogRecord, Pages};
+use crate::catalogue::{KeptPart, LogDamage, LogKeeper, LogReader, LogRecord, Pages};
 use crate::messages::{Message, SeveralMessages};
 use crate::transfer::{Ask, Sink, SinkError};
-
-/// Bytes of a block of log.
-const LOG_BLOCK: u64 = 512;
 
 /// Bytes that are copied out of a shared buffer at a time: they are still in the cache when they are
 /// checked.
@@ -38,14 +35,23 @@ impl Head {
     }
 }
 
+/// Where what a family brings goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Destination<'d> {
+    pub(super) pages: &'d Pages,
+    /// Where a real server's log goes; none if it is not kept.
+    pub(super) log: Option<&'d LogKeeper>,
+}
+
 /// Decides about a family's head before any of its data is used.
 pub(super) trait Gate: Sync {
-    /// Where the pages go; none to check them only.
+    /// Where pages and log go; none to check them only.
     ///
     /// # Errors
     ///
     /// The messages if the family cannot be used.
-    fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages>;
+    fn admit(&self, device: usize, head: &Head)
+    -> Result<Option<Destination<'_>>, SeveralMessages>;
 
     /// So many pages more are in their place.
     fn placed(&self, pages: u64) {
@@ -62,8 +68,8 @@ pub(super) struct Brought {
     pub(super) log_bytes: u64,
     /// Virtual log files with log in the set, and whether this family carries it.
     pub(super) logs: Vec<(u32, bool)>,
-    /// Whether there was log that this server did not write.
-    pub(super) foreign_log: bool,
+    /// Log that this server did not write.
+    pub(super) foreign: Vec<KeptPart>,
     /// The sets asked for, with their configurations at the end.
     pub(super) sets: Vec<(Head, Option<Configuration>)>,
 }
@@ -103,15 +109,24 @@ struct Taker<'j> {
     /// Position of the set on the media; none to list all sets.
     wanted: Option<u16>,
     head: OnceLock<Head>,
-    pages: Option<&'j Pages>,
+    to: Option<Destination<'j>>,
     /// Pages of each data file of the set that is being read.
     files: HashMap<u16, u32>,
-    log: Option<LogReader>,
+    log: Option<ComingLog>,
     /// Pages of an extent that has not come whole.
     extent: Vec<u8>,
     brought: Brought,
     failed: Option<SeveralMessages>,
     continue_after_error: bool,
+}
+
+/// The log of a virtual log file on its way.
+struct ComingLog {
+    reader: LogReader,
+    /// What of it is kept if it is a real server's.
+    part: KeptPart,
+    /// Whether that has its place.
+    has_place: bool,
 }
 
 /// What stops a family: its messages.
@@ -139,12 +154,11 @@ impl Events for Taker<'_> {
 
     fn block(&mut self, block: &Block, _: u64) -> Result<(), Refused> {
         self.context.check_cancelled().map_err(|message| Refused::Messages(message.into()))?;
-        if let Some(log) = self.log.take() {
-            let vlf = log.vlf();
-            let part = log.finish()?;
-            self.brought.logs.push((vlf, part.is_carried));
-            self.brought.foreign_log |= part.is_foreign;
-            self.brought.records.extend(part.records);
+        if let Some(ComingLog { reader, part, .. }) = self.log.take() {
+            let read = reader.finish()?;
+            self.brought.logs.push((part.vlf, read.is_carried));
+            self.brought.foreign.extend(read.is_foreign.then_some(part));
+            self.brought.records.extend(read.records);
         }
         match block {
             Block::Tape(tape) => self.tape = Some(tape.clone()),
@@ -156,12 +170,9 @@ impl Events for Taker<'_> {
             Block::Msda(_) => self.brought.rounds.push(Round::default()),
             Block::Mstl(log) if log.log_size() > 0 => {
                 self.brought.log_bytes = self.brought.log_bytes.saturating_add(log.log_size());
-                let block = |at: u64| {
-                    let inside = at.saturating_sub(log.get(Mstl::VLF_START));
-                    u32::try_from(inside / LOG_BLOCK).unwrap_or(u32::MAX)
-                };
-                let (first, end) = (block(log.get(Mstl::START)), block(log.get(Mstl::END)));
-                self.log = Some(LogReader::new(log.get(Mstl::VLF_SEQUENCE), first, end));
+                let part = KeptPart::announced(log);
+                let reader = LogReader::new(part.vlf, part.first, part.end);
+                self.log = Some(ComingLog { reader, part, has_place: false });
             }
             _ => {}
         }
@@ -199,7 +210,7 @@ impl Events for Taker<'_> {
         });
         self.files = sizes.collect();
         if self.head.get().is_none() {
-            self.pages = self.gate.admit(self.device, &head).map_err(Refused::Messages)?;
+            self.to = self.gate.admit(self.device, &head).map_err(Refused::Messages)?;
             let _ = self.head.set(head.clone());
         }
         self.brought.sets.push((head, None));
@@ -238,10 +249,16 @@ impl Events for Taker<'_> {
     }
 
     fn log(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        match &mut self.log {
-            Some(log) => Ok(log.read(bytes)?),
-            None => Ok(()),
-        }
+        let Some(ComingLog { reader, part, has_place }) = &mut self.log else { return Ok(()) };
+        let keeper = self.to.and_then(|to| to.log);
+        reader.read(bytes, |block, foreign| {
+            let Some(keeper) = keeper else { return Ok(()) };
+            if !*has_place {
+                (part.at, *has_place) = (keeper.reserve(part.size()), true);
+            }
+            let written = keeper.write(foreign, part.place_of(block));
+            written.map_err(|error| Refused::Messages(self.context.storage_failed(&error)))
+        })
     }
 
     fn damage(&mut self, damage: MtfError) -> Result<(), Refused> {
@@ -279,8 +296,8 @@ impl Taker<'_> {
             return Err(Refused::Messages(Message::new(3241, &[&self.name]).into()));
         }
         round.extents.push(id);
-        if let Some(target) = self.pages {
-            let written = target.write_extent(id, extent);
+        if let Some(to) = self.to {
+            let written = to.pages.write_extent(id, extent);
             written.map_err(|error| Refused::Messages(self.context.storage_failed(&error)))?;
         }
         self.gate.placed(EXTENT_PAGES as u64);
@@ -352,7 +369,7 @@ impl<'j> FamilySink<'j> {
                 seen: 0,
                 wanted,
                 head: OnceLock::new(),
-                pages: None,
+                to: None,
                 files: HashMap::new(),
                 log: None,
                 extent: Vec::new(),

@@ -12,7 +12,7 @@ use vdi_region::SharedSlice;
 
 use super::context::{Context, Progress};
 use super::set::SetWriter;
-use crate::catalogue::{ExtentId, Log, Pages, encode_log};
+use crate::catalogue::{ExtentId, LogFile, Pages, StorageError};
 use crate::messages::SeveralMessages;
 use crate::transfer::{Source, SourceError, Step};
 
@@ -22,6 +22,7 @@ pub(super) struct BackupJob<'j> {
     pub(super) context: &'j Context<'j>,
     pub(super) set: SetWriter<'j>,
     pub(super) pages: &'j Pages,
+    pub(super) log: LogFile,
     /// The extents to back up; families take them as they get to them.
     pub(super) extents: &'j [ExtentId],
     pub(super) next: AtomicUsize,
@@ -43,7 +44,7 @@ impl BackupJob<'_> {
     }
 
     pub(super) fn logs(&self) -> Vec<VirtualLogFile> {
-        Log::virtual_files(self.set.facts.first, self.set.facts.last)
+        self.log.virtual_files(self.set.facts.first, self.set.facts.last)
     }
 
     pub(super) fn log_record(&self, file: &VirtualLogFile) -> Record<Mstl> {
@@ -104,6 +105,10 @@ impl BackupJob<'_> {
         }
     }
 
+    fn storage_failed(&self, error: &StorageError) -> SourceError {
+        self.fail(self.context.storage_failed(error))
+    }
+
     fn fail(&self, messages: SeveralMessages) -> SourceError {
         let text = messages.to_string();
         self.failed
@@ -142,8 +147,10 @@ enum Place {
     Data {
         left: u64,
     },
+    /// The next virtual log file, and how many bytes of its log are written.
     Log {
         next: usize,
+        done: u64,
     },
     Finished,
 }
@@ -244,7 +251,7 @@ impl<'j> FamilyStream<'j> {
             let mut writer = job.begin(buffer, start, self.family).map_err(io)?;
             let left = job.extents_of_family();
             self.place = match left {
-                0 => Place::Log { next: 0 },
+                0 => Place::Log { next: 0, done: 0 },
                 left => {
                     writer.begin_data().map_err(io)?;
                     writer.begin_extents(left).map_err(io)?;
@@ -259,7 +266,7 @@ impl<'j> FamilyStream<'j> {
             Place::Data { left: 0 } => {
                 writer.end_payload().map_err(io)?;
                 writer.end_data().map_err(io)?;
-                self.place = Place::Log { next: 0 };
+                self.place = Place::Log { next: 0, done: 0 };
             }
             Place::Data { left } => {
                 self.next_extent()?;
@@ -267,10 +274,13 @@ impl<'j> FamilyStream<'j> {
                 self.has_extent = true;
                 self.place = Place::Data { left: left - 1 };
             }
-            Place::Log { next } => match job.logs().get(next) {
+            Place::Log { next, done } => match job.logs().get(next) {
                 Some(file) => {
-                    self.log(&mut writer, file).map_err(io)?;
-                    self.place = Place::Log { next: next + 1 };
+                    let done = self.log(&mut writer, file, done)?;
+                    self.place = match done {
+                        Some(done) => Place::Log { next, done },
+                        None => Place::Log { next: next + 1, done: 0 },
+                    };
                 }
                 None => {
                     let start = job.set.start(self.family);
@@ -293,23 +303,36 @@ impl<'j> FamilyStream<'j> {
         self.writer = Some(writer);
     }
 
+    /// Writes the log of a virtual log file from byte `done` on, as much as is at hand. Returns how
+    /// much is written then, and none when it is all.
     fn log(
         &self,
         writer: &mut BackupWriter<Vec<u8>>,
         file: &VirtualLogFile,
-    ) -> std::io::Result<()> {
+        done: u64,
+    ) -> Result<Option<u64>, SourceError> {
+        let io = |error: std::io::Error| SourceError::Other(error.to_string());
         let job = self.job;
         let record = job.log_record(file);
         if !carries_log(self.family) {
-            return writer.log_elsewhere(&record);
+            writer.log_elsewhere(&record).map_err(io)?;
+            return Ok(None);
         }
-        writer.begin_log(&record)?;
-        if record.log_size() > 0 {
-            let records = &job.pages.database().log.records;
+        if done == 0 {
+            writer.begin_log(&record).map_err(io)?;
+        }
+        if done < record.log_size() {
             let facts = job.set.facts;
-            writer.payload(&encode_log(records, file.sequence, facts.first, facts.last))?;
+            let bytes = job.log.read(file, (facts.first, facts.last), done);
+            let bytes = bytes.map_err(|error| job.storage_failed(&error))?;
+            if bytes.is_empty() {
+                return Err(SourceError::Other("the log is shorter than measured".to_owned()));
+            }
+            writer.payload(&bytes).map_err(io)?;
+            return Ok(Some(done + bytes.len() as u64));
         }
-        writer.end_log()
+        writer.end_log().map_err(io)?;
+        Ok(None)
     }
 
     /// Reads the next extent that no other family has taken; filler when there is none.
@@ -320,7 +343,7 @@ impl<'j> FamilyStream<'j> {
             return Ok(());
         };
         let read = job.pages.read_extent(*id, &mut self.extent);
-        read.map_err(|error| job.fail(job.context.storage_failed(&error)))?;
+        read.map_err(|error| job.storage_failed(&error))?;
         job.progress.advance(job.context, EXTENT_PAGES as u64);
         Ok(())
     }

@@ -6,11 +6,11 @@ use uuid::Uuid;
 use super::context::{Answer, Context};
 use super::facts::{check_release, date_time, facts, recovery_model};
 use super::families::read_families;
-use super::family_sink::{Extent, Gate, Head, Heads};
+use super::family_sink::{Destination, Extent, Gate, Head, Heads};
 use super::password;
 use super::restore::has_checksums;
 use super::whole::check_whole;
-use crate::catalogue::{Pages, SetKind};
+use crate::catalogue::SetKind;
 use crate::messages::{Message, SeveralMessages};
 use crate::session::{Column, RestorePlan, TransferPlan};
 use crate::sql::{DeviceKind, RestoreKind};
@@ -33,7 +33,11 @@ struct Open<'j> {
 }
 
 impl Gate for Open<'_> {
-    fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages> {
+    fn admit(
+        &self,
+        device: usize,
+        head: &Head,
+    ) -> Result<Option<Destination<'_>>, SeveralMessages> {
         password::check(self.transfer, head)?;
         if self.checksum && !has_checksums(head) {
             return Err(Message::new(3187, &[]).into());

@@ -18,7 +18,7 @@ use super::context::{Answer, Context, Progress as Told};
 use super::device;
 use super::facts::{check_release, date_time, facts, recovery_model};
 use super::families::{Families, read_families};
-use super::family_sink::{Extent, Gate, Head, Heads};
+use super::family_sink::{Destination, Extent, Gate, Head, Heads};
 use super::inspect;
 use super::log_words::LogWords;
 use super::password;
@@ -27,8 +27,8 @@ use super::snapshot;
 use super::whole::check_whole;
 use crate::catalogue::{
     Access, Arrived, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState,
-    ExtentId, FileKind, Filegroup, Log, LogRecord, PageChange, Pages, Progress, RestoreRow,
-    SetKind, StorageError, check_target,
+    ExtentId, FileKind, Filegroup, KeptPart, Log, LogKeeper, LogRecord, NotKept, PageChange, Pages,
+    Progress, RecoveryModel, RestoreRow, SetKind, StorageError, check_target,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{RestorePlan, SequenceEnd, now};
@@ -123,8 +123,10 @@ struct Target {
     pages: Pages,
     /// Where pages wait that are for files which stand already; none if the files are new.
     waiting: Option<Pages>,
-    /// The database with no files but those that this restore has made.
-    made: Database,
+    /// The files that this restore has made.
+    made: Vec<DatabaseFile>,
+    /// Where a real server's log goes; none if nobody will back it up.
+    log: Option<LogKeeper>,
     /// What is told of the progress.
     told: Told,
 }
@@ -133,9 +135,42 @@ impl Target {
     /// Removes what a failed restore has made.
     fn remove(&self) {
         if let Some(waiting) = &self.waiting {
-            remove_files(waiting.database());
+            remove_files(&waiting.database().files);
         }
         remove_files(&self.made);
+        self.log.iter().for_each(LogKeeper::discard);
+    }
+
+    /// Keeps the log of a real server that has come for `database`; `has_own` says that log of this
+    /// server has come too. What that means for the client is told.
+    fn keep_log(
+        &self,
+        context: &Context<'_>,
+        database: &mut Database,
+        foreign: Vec<KeptPart>,
+        has_own: bool,
+    ) {
+        if foreign.is_empty() {
+            return;
+        }
+        let kept = match &self.log {
+            _ if has_own => Err(NotKept::Fork),
+            Some(log) => log.finish(&self.facts, foreign),
+            None => Err(NotKept::Simple),
+        };
+        let fate = match &kept {
+            Ok(_) => "but kept for the next log backup".to_owned(),
+            Err(why) => format!("and not kept, {why}"),
+        };
+        let text = format!(
+            "The log in this backup set was written by a real server. Its place in the log chain \
+             was checked; its records are not replayed, {fate}."
+        );
+        context.tell(Message::user(0, 10, 1, text));
+        if kept.is_err() {
+            self.log.iter().for_each(LogKeeper::discard);
+        }
+        database.log.kept = kept.ok();
     }
 
     /// Writes what the log has changed, and returns what of the database now waits beside its files:
@@ -181,7 +216,11 @@ pub(super) struct RestoreJob<'j> {
 }
 
 impl Gate for RestoreJob<'_> {
-    fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages> {
+    fn admit(
+        &self,
+        device: usize,
+        head: &Head,
+    ) -> Result<Option<Destination<'_>>, SeveralMessages> {
         password::check(&self.plan.transfer, head)?;
         self.heads.add(device, head, &self.names)?;
         let _settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,7 +228,10 @@ impl Gate for RestoreJob<'_> {
             let target = self.settle(head)?;
             let _ = self.target.set(target);
         }
-        Ok(self.target.get().map(|target| target.waiting.as_ref().unwrap_or(&target.pages)))
+        Ok(self.target.get().map(|target| Destination {
+            pages: target.waiting.as_ref().unwrap_or(&target.pages),
+            log: target.log.as_ref(),
+        }))
     }
 
     fn placed(&self, pages: u64) {
@@ -248,11 +290,12 @@ impl<'j> RestoreJob<'j> {
         match (facts.kind, existing) {
             (SetKind::Full, _) | (_, None) => {
                 let database = self.new_database(head, &facts)?;
-                Pages::create_files(&database).map_err(failed)?;
+                Pages::create_files(&database.files).map_err(failed)?;
                 let pages = Pages::open(&database).map_err(failed)?;
                 let redo = facts.first;
-                let made = database.clone();
-                Ok(Target { facts, progress, redo, database, pages, waiting: None, made, told })
+                let made = database.files.clone();
+                let (waiting, log) = (None, self.log_keeper(&database, &facts));
+                Ok(Target { facts, progress, redo, database, pages, waiting, made, log, told })
             }
             (kind, Some(existing)) => {
                 let generated = existing
@@ -266,18 +309,28 @@ impl<'j> RestoreJob<'j> {
                     _ => facts.first,
                 };
                 let mut database = grown(existing.clone(), head);
-                let new_files = self.new_files(head, &database)?;
-                let made = Database { files: new_files, ..database.clone() };
+                let made = self.new_files(head, &database)?;
                 Pages::create_files(&made).map_err(failed)?;
-                database.files.extend(made.files.iter().cloned());
+                database.files.extend(made.iter().cloned());
                 database.files.sort_by_key(|file| (file.kind == FileKind::Log, file.id));
                 let pages = Pages::open(&database).map_err(failed)?;
                 let waiting = self.beside(database.clone());
-                Pages::create_files(&waiting).map_err(failed)?;
+                Pages::create_files(&waiting.files).map_err(failed)?;
                 let waiting = Some(Pages::open(&waiting).map_err(failed)?);
-                Ok(Target { facts, progress, redo, database, pages, waiting, made, told })
+                let log = self.log_keeper(&database, &facts);
+                Ok(Target { facts, progress, redo, database, pages, waiting, made, log, told })
             }
         }
+    }
+
+    /// What keeps a real server's log for `database`, which is restored from the set with these facts.
+    fn log_keeper(&self, database: &Database, facts: &BackupFacts) -> Option<LogKeeper> {
+        if database.recovery_model == RecoveryModel::Simple {
+            return None;
+        }
+        let name = format!("{}.log", Uuid::new_v4().simple());
+        let placed = self.context.instance.server.place_file(&database.name, &name);
+        Some(LogKeeper::new(database.log.kept.as_ref(), facts, placed))
     }
 
     /// A database whose files take the pages for `database` until all have come.
@@ -385,14 +438,15 @@ impl<'j> RestoreJob<'j> {
         let mut database = target.database.clone();
         let mut records: Vec<LogRecord> = Vec::new();
         let mut extents = Vec::new();
-        let mut log_bytes = 0;
-        let mut foreign = false;
+        let (mut log_bytes, mut foreign, mut has_own) = (0, Vec::new(), false);
         for (_, brought) in families {
             records.extend(brought.records);
             extents.extend(brought.rounds.into_iter().flat_map(|round| round.extents));
             // Every family tells of the log; one carries it.
             log_bytes = log_bytes.max(brought.log_bytes);
-            foreign |= brought.foreign_log;
+            let carried = brought.logs.iter().filter(|(_, is_here)| *is_here).count();
+            has_own |= carried > brought.foreign.len();
+            foreign.extend(brought.foreign);
         }
         extents.sort_unstable();
         extents.dedup();
@@ -422,11 +476,7 @@ impl<'j> RestoreJob<'j> {
             .collect();
         database.arrived = target.write_changes(extents.clone(), &changes).map_err(failed)?;
         database.apply(&changes);
-        if foreign {
-            let text = "The log in this backup set was written by a real server. Its place in the \
-                        log chain was checked; its records are not replayed, and not kept.";
-            self.context.tell(Message::user(0, 10, 1, text.to_owned()));
-        }
+        target.keep_log(self.context, &mut database, foreign, has_own);
         database.fork = progress.fork;
         database.state = match self.plan.end {
             SequenceEnd::Standby => DatabaseState::Standby(progress),

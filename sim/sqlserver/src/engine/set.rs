@@ -133,8 +133,7 @@ impl SetWriter<'_> {
             .set(Scin::RECOVERY_FORK, facts.fork)
             .set(Scin::FIRST_RECOVERY_FORK, if forked { facts.first_fork } else { Uuid::nil() });
         if forked {
-            // The path forked where the log of this set begins.
-            set.set(Scin::FORK_POINT_LSN, facts.first);
+            set.set(Scin::FORK_POINT_LSN, facts.fork_point);
         }
         // Where the chain began, and where the next log backup starts; this set if it begins one.
         let log = &database.log;

@@ -17,7 +17,7 @@ use super::arrival::{remove_files, take_in};
 use super::context::{Answer, Context};
 use super::facts::{check_release, date_time, facts};
 use super::families::read_families;
-use super::family_sink::{Extent, Gate, Head, Heads};
+use super::family_sink::{Destination, Extent, Gate, Head, Heads};
 use super::family_stream::BackupJob;
 use super::password;
 use super::restore::RestoreJob;
@@ -60,7 +60,7 @@ pub(super) fn materialize(context: &Context<'_>, name: &str) -> Result<(), Sever
         // It changed meanwhile: the files are of no use.
         let mut made = after;
         made.files.retain(|file| !before.files.contains(file));
-        remove_files(&made);
+        remove_files(&made.files);
     }
 }
 
@@ -83,7 +83,7 @@ fn write_files(before: &Database, after: &Database) -> Result<(), crate::catalog
     let mut new = after.clone();
     let is_made = |id| matches!(before.file(id).map(|f| &f.content), Some(Content::Generated(_)));
     new.files.retain(|file| is_made(file.id));
-    Pages::create_files(&new)?;
+    Pages::create_files(&new.files)?;
     let (from, to) = (Pages::open(before)?, Pages::open(&new)?);
     let mut extents = from.allocated()?;
     extents.retain(|id| is_made(id.file));
@@ -176,7 +176,11 @@ struct SnapshotGate<'j> {
 }
 
 impl Gate for SnapshotGate<'_> {
-    fn admit(&self, device: usize, head: &Head) -> Result<Option<&Pages>, SeveralMessages> {
+    fn admit(
+        &self,
+        device: usize,
+        head: &Head,
+    ) -> Result<Option<Destination<'_>>, SeveralMessages> {
         let RestoreJob { plan, context, names, existing, .. } = self.job;
         password::check(&plan.transfer, head)?;
         self.heads.add(device, head, names)?;

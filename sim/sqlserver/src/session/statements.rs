@@ -206,7 +206,7 @@ impl Session {
                             RecoveryModelName::Full => RecoveryModel::Full,
                         };
                         if *model == RecoveryModelName::Simple {
-                            (database.log.chain, database.log.began) = (None, None);
+                            database.log.end_chain();
                         }
                     }
                     DatabaseOption::Access(mode) => {

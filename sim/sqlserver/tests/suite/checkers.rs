@@ -122,6 +122,28 @@ fn streams_of_this_server_follow_the_rules_of_real_ones() {
     });
 }
 
+// Catches: the same, in a log backup that holds a real server's log.
+#[test]
+fn a_real_log_held_again_follows_the_rules() {
+    let (Some(folder), Some(tools)) =
+        (golden("a real log held again"), tools("rules of a real log held again"))
+    else {
+        return;
+    };
+    let mut server = Fixture::new();
+    for (what, name) in [("DATABASE", "full.bak"), ("DATABASE", "diff.bak"), ("LOG", "log1.trn")] {
+        let device = folder.join("chain-2016").join(name).display().to_string();
+        server.run(&format!("RESTORE {what} real FROM DISK='{device}' WITH NORECOVERY"));
+    }
+    server.succeed("RESTORE DATABASE real WITH RECOVERY");
+    let mut files = Vec::new();
+    for (name, with) in [("plain", ""), ("sum", ", CHECKSUM")] {
+        server.succeed(&format!("BACKUP LOG real TO DISK='{name}' WITH COPY_ONLY{with}"));
+        files.push(server.backup_file(name));
+    }
+    assert_reencoded(&tools, &files);
+}
+
 // Catches: the same, in real backups that are written again.
 #[test]
 fn real_streams_written_again_follow_the_rules() {

@@ -161,8 +161,7 @@ impl Scene {
 
 /// The catalogue, the pages of the database, and the number of files with data.
 fn state(server: &Fixture) -> (Catalogue, u64, usize) {
-    let files = server.backup_file("../data").read_dir().map_or(0, Iterator::count);
-    (server.instance.server.read().unwrap(), server.digest("real"), files)
+    (server.instance.server.read().unwrap(), server.digest("real"), server.data_files())
 }
 
 /// Where the blocks and streams of a backup are, and where its data begin.

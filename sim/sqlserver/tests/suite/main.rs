@@ -7,6 +7,7 @@ mod columns;
 mod damage;
 mod devices;
 mod golden;
+mod kept_log;
 mod options;
 mod server;
 mod statements;

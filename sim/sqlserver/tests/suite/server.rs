@@ -82,6 +82,11 @@ impl Fixture {
         Pages::open(catalogue.database(database).unwrap()).unwrap().digest().unwrap()
     }
 
+    /// How many files of databases there are.
+    pub(crate) fn data_files(&self) -> usize {
+        self.folder.path().join("data").read_dir().map_or(0, Iterator::count)
+    }
+
     pub(crate) fn backup_file(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join("backup").join(name)
     }
@@ -166,7 +171,7 @@ fn a_chain_restores_to_the_same_pages(
     server.succeed("USE master");
     assert_eq!(server.errors(&restore("LOG", "log3", "RECOVERY")), [3117, 3013]);
     let on_disk = server.folder.path().join("catalogue.json").exists();
-    assert_eq!((on_disk, data_files(server.folder.path())), (!in_memory, usize::from(!in_memory)));
+    assert_eq!((on_disk, server.data_files()), (!in_memory, usize::from(!in_memory)));
 }
 
 /// A database that was backed up to `x` and changed since.
@@ -175,10 +180,6 @@ fn backed_up() -> Fixture {
     server.succeed("BACKUP DATABASE Northwind TO DISK='x'");
     server.succeed("BACKUP DATABASE pubs TO DISK='a', DISK='b'");
     server
-}
-
-fn data_files(folder: &Path) -> usize {
-    folder.join("data").read_dir().map_or(0, Iterator::count)
 }
 
 // Catches: a damaged stream restored, files of a failed restore left behind, the old database
@@ -208,13 +209,13 @@ fn damage_is_told_and_the_old_database_stays() {
         let errors = server.errors(restore);
         assert_eq!(errors, [expected, 3013], "{} bytes", damage.len());
         assert_eq!(server.digest("Northwind"), before);
-        assert_eq!(data_files(server.folder.path()), 0);
+        assert_eq!(server.data_files(), 0);
     }
     std::fs::write(&file, &whole).unwrap();
     server.succeed(restore);
     assert_eq!(server.digest("Northwind"), before);
     server.succeed(restore);
-    assert_eq!(data_files(server.folder.path()), 1, "the files before were removed");
+    assert_eq!(server.data_files(), 1, "the files before were removed");
 }
 
 // Catches: families taken in any number or twice.
@@ -453,22 +454,18 @@ fn a_differential_restore_adds_new_files() {
     add_file(&server);
     server.succeed("BACKUP DATABASE pubs TO DISK='diff' WITH DIFFERENTIAL");
     server.succeed("RESTORE DATABASE copy FROM DISK='full' WITH NORECOVERY");
-    let (before, files) =
-        (server.instance.server.read().unwrap(), data_files(server.folder.path()));
+    let (before, files) = (server.instance.server.read().unwrap(), server.data_files());
     let whole = std::fs::read(server.backup_file("diff")).unwrap();
     std::fs::write(server.backup_file("short"), &whole[..whole.len() - 9000]).unwrap();
     let batch = "RESTORE DATABASE copy FROM DISK='short' WITH NORECOVERY";
     assert_eq!(server.errors(batch).last(), Some(&3013));
-    assert!(
-        server.instance.server.read().unwrap() == before
-            && data_files(server.folder.path()) == files
-    );
+    assert!(server.instance.server.read().unwrap() == before && server.data_files() == files);
     let moved = "MOVE 'old' TO 'e:\\new.ndf'";
     server.succeed(&format!("RESTORE DATABASE copy FROM DISK='diff' WITH {moved}"));
     assert_eq!(server.digest("copy"), server.digest("pubs"));
     let query = "USE copy; SELECT physical_name FROM sys.database_files WHERE name = 'old'";
     assert_eq!(server.run(query)[2], r"e:\new.ndf");
-    assert_eq!(data_files(server.folder.path()), files + 1);
+    assert_eq!(server.data_files(), files + 1);
 }
 
 // Catches: filegroups that a restore or a backup forgets, and files that it mixes up.
