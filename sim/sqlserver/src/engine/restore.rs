@@ -141,20 +141,12 @@ impl Target {
         self.log.iter().for_each(LogKeeper::discard);
     }
 
-    /// Keeps the log of a real server that has come for `database`; `has_own` says that log of this
-    /// server has come too. What that means for the client is told.
-    fn keep_log(
-        &self,
-        context: &Context<'_>,
-        database: &mut Database,
-        foreign: Vec<KeptPart>,
-        has_own: bool,
-    ) {
+    /// Keeps the log of a real server that has come for `database`, and tells the client of it.
+    fn keep_log(&self, context: &Context<'_>, database: &mut Database, foreign: Vec<KeptPart>) {
         if foreign.is_empty() {
             return;
         }
         let kept = match &self.log {
-            _ if has_own => Err(NotKept::Fork),
             Some(log) => log.finish(&self.facts, foreign),
             None => Err(NotKept::Simple),
         };
@@ -438,14 +430,12 @@ impl<'j> RestoreJob<'j> {
         let mut database = target.database.clone();
         let mut records: Vec<LogRecord> = Vec::new();
         let mut extents = Vec::new();
-        let (mut log_bytes, mut foreign, mut has_own) = (0, Vec::new(), false);
+        let (mut log_bytes, mut foreign) = (0, Vec::new());
         for (_, brought) in families {
             records.extend(brought.records);
             extents.extend(brought.rounds.into_iter().flat_map(|round| round.extents));
             // Every family tells of the log; one carries it.
             log_bytes = log_bytes.max(brought.log_bytes);
-            let carried = brought.logs.iter().filter(|(_, is_here)| *is_here).count();
-            has_own |= carried > brought.foreign.len();
             foreign.extend(brought.foreign);
         }
         extents.sort_unstable();
@@ -476,7 +466,7 @@ impl<'j> RestoreJob<'j> {
             .collect();
         database.arrived = target.write_changes(extents.clone(), &changes).map_err(failed)?;
         database.apply(&changes);
-        target.keep_log(self.context, &mut database, foreign, has_own);
+        target.keep_log(self.context, &mut database, foreign);
         database.fork = progress.fork;
         database.state = match self.plan.end {
             SequenceEnd::Standby => DatabaseState::Standby(progress),

@@ -197,8 +197,8 @@ fn kept_log_is_whole_over_virtual_files_sets_and_stripes() {
     assert_eq!(restore(&mut server, "twin", &[l1, l2, l3, both], "RECOVERY"), "[4330, 3013]");
 }
 
-// Catches: log kept that nobody can back up, or that is not all there; a file of it left behind; log
-// behind a gap not kept.
+// Catches: log kept that nobody can back up, that is not all there, or that this server's own follows; a
+// file of it left behind; log behind a gap not kept.
 #[test]
 fn log_that_is_not_kept_is_told_of() {
     let mut server = as_of_a_real_server();
@@ -217,12 +217,23 @@ fn log_that_is_not_kept_is_told_of() {
     );
     assert_eq!(server.data_files(), 1, "only the pages");
     assert_eq!(note(&mut server, "RESTORE LOG copy FROM DISK='l2'"), KEPT);
-    server.succeed("BACKUP LOG copy TO DISK='next'");
+    server.succeed("BACKUP LOG copy TO DISK='after'");
     let came = log_in(&server.backup_file("l2"));
-    assert!(log_in(&server.backup_file("next")).starts_with(&came));
+    assert!(log_in(&server.backup_file("after")).starts_with(&came));
 
-    server
-        .succeed("ALTER DATABASE pubs SET RECOVERY SIMPLE; BACKUP DATABASE pubs TO DISK='simple'");
+    server.succeed("EXEC vdisim.change pubs, 9, 2; BACKUP LOG pubs TO DISK='own'");
+    restore(
+        &mut server,
+        "copy",
+        &["DISK='l1'", "DISK='l2'", "DISK='l3'", "DISK='own'"],
+        "RECOVERY",
+    );
+    assert_eq!(server.data_files(), 1, "a gap would be before the next log");
+    server.succeed("EXEC vdisim.change copy, 9, 3; BACKUP LOG copy TO DISK='next'");
+    assert_eq!(log_in(&server.backup_file("next")).len(), 1);
+
+    server.succeed("ALTER DATABASE pubs SET RECOVERY SIMPLE");
+    server.succeed("BACKUP DATABASE pubs TO DISK='simple'");
     disguise(&server.backup_file("simple"));
     let said = note(&mut server, "RESTORE DATABASE plain FROM DISK='simple'");
     assert_eq!(said, "and not kept, as the database has the simple recovery model.");
