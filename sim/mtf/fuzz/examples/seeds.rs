@@ -101,6 +101,7 @@ fn backup(
         sequence: 9,
         start: 0x2000,
         size: 0x4_0000,
+        filled: 0x4_0000,
         parity: 64,
         create_lsn: Lsn::default(),
     };

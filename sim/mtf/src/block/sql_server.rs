@@ -2,11 +2,15 @@
 
 use std::ops::Range;
 
+use crate::header::LEAD_SIZE;
 use crate::lsn::Lsn;
 use crate::record::{Field, Kind, Record, TextRef};
 use crate::tag::{Tag, block_type};
 
 use super::BlockKind;
+
+/// Log is filled up to a multiple of this many bytes.
+const LOG_UNIT: u64 = 65536;
 
 /// SQL Server's configuration block, before the data.
 #[derive(Debug)]
@@ -150,6 +154,9 @@ pub struct VirtualLogFile {
     pub start: u64,
     /// Size in bytes.
     pub size: u64,
+    /// Where its log ends if more follows in the next one, in bytes from its start: at its end, or
+    /// before.
+    pub filled: u64,
     /// Parity: 0, 64 or 128.
     pub parity: u16,
     /// LSN of its creation.
@@ -166,7 +173,7 @@ impl VirtualLogFile {
         let at = |lsn: Lsn| self.start + 512 * u64::from(lsn.block);
         let start =
             if self.sequence == first.vlf { at(first) } else { self.start + Mstl::FIRST_BLOCK };
-        let end = if self.sequence == last.vlf { at(last) } else { self.start + self.size };
+        let end = if self.sequence == last.vlf { at(last) } else { self.start + self.filled };
         Some(start..end)
     }
 }
@@ -208,6 +215,12 @@ impl Record<Mstl> {
     pub fn log_size(&self) -> u64 {
         self.get(Mstl::END).saturating_sub(self.get(Mstl::START))
     }
+
+    /// Length of the stream with that log: its lead bytes, and the log filled up.
+    pub fn stream_length(&self) -> u64 {
+        let units = self.log_size().div_ceil(LOG_UNIT);
+        units.saturating_mul(LOG_UNIT).saturating_add(LEAD_SIZE)
+    }
 }
 
 #[cfg(test)]
@@ -233,6 +246,7 @@ mod tests {
             sequence,
             start: 0x10_0000,
             size: 0x4_0000,
+            filled: 0x4_0000,
             parity: 64,
             create_lsn: Lsn::default(),
         };

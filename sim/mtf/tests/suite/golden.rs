@@ -116,6 +116,7 @@ fn log_blocks_follow_from_the_lsns() {
                 sequence: log.get(Mstl::VLF_SEQUENCE),
                 start: log.get(Mstl::VLF_START),
                 size: log.get(Mstl::VLF_SIZE),
+                filled: log.get(Mstl::VLF_SIZE),
                 parity: log.get(Mstl::VLF_PARITY),
                 create_lsn: log.get(Mstl::VLF_CREATE_LSN),
             };

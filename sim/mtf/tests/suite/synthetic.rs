@@ -169,6 +169,7 @@ impl Sample {
             sequence,
             start,
             size: 0x4_0000,
+            filled: 0x4_0000,
             parity: 64,
             create_lsn: Lsn::default(),
         };

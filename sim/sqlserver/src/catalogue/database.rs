@@ -461,8 +461,14 @@ impl Database {
         if let DatabaseState::Restoring(progress) | DatabaseState::Standby(progress) = &self.state {
             let Progress { redo, base, fork } = *progress;
             self.base = base;
-            let chained = self.recovery_model != RecoveryModel::Simple;
-            self.log = Log::continued(redo, chained.then_some(fork), self.log.kept.take());
+            if self.log.chain.is_some() && self.log.next == redo {
+                // Nothing has been restored since the backup of its tail.
+                self.log.fork_off(self.fork);
+            } else {
+                let chained = self.recovery_model != RecoveryModel::Simple;
+                let fork = chained.then_some(fork);
+                self.log = Log::continued(redo, fork, self.log.kept.take());
+            }
             self.fork = Uuid::new_v4();
         }
         self.state = DatabaseState::Online;

@@ -27,7 +27,7 @@ pub struct KeptLog {
     pub content: Content,
     /// Bytes of the file.
     pub size: u64,
-    /// Its parts, as they came.
+    /// Its parts, in order, none of which holds what another does.
     pub parts: Vec<KeptPart>,
 }
 
@@ -40,6 +40,8 @@ pub struct KeptPart {
     pub vlf: u32,
     /// Where that starts in its log file, in bytes.
     pub start: u64,
+    /// Its size in bytes.
+    pub size: u64,
     /// Its parity.
     pub parity: u16,
     /// LSN of its creation.
@@ -63,6 +65,7 @@ impl KeptPart {
             file: log.get(Mstl::FILE_ID),
             vlf: log.get(Mstl::VLF_SEQUENCE),
             start,
+            size: log.get(Mstl::VLF_SIZE),
             parity: log.get(Mstl::VLF_PARITY),
             created: log.get(Mstl::VLF_CREATE_LSN),
             first: block(log.get(Mstl::START)),
@@ -77,7 +80,7 @@ impl KeptPart {
     }
 
     /// Its bytes.
-    pub fn size(&self) -> u64 {
+    pub fn log_size(&self) -> u64 {
         bytes(self.end.saturating_sub(self.first))
     }
 }
@@ -95,6 +98,12 @@ pub enum NotKept {
     /// A log backup tells of one fork only: what lies before the last is in the sets restored.
     #[error("as its recovery path forks in the backup set")]
     Fork,
+    /// Where in it the time stands is not known.
+    #[error("as it may go on beyond the point in time")]
+    Stop,
+    /// WITH CONTINUE_AFTER_ERROR.
+    #[error("as it is damaged")]
+    Damaged,
     /// Virtual log files are missing, or do not hold what the set says.
     #[error("as the set does not hold all of it from its first LSN to its last")]
     Gap,
@@ -108,46 +117,70 @@ impl KeptLog {
         set.kind == SetKind::Log && is_same_path && is_next
     }
 
-    /// Its virtual log files, in order: each ends where its log does.
+    /// Its virtual log files, in order.
     pub fn virtual_files(&self) -> Vec<VirtualLogFile> {
         let mut files: Vec<VirtualLogFile> = Vec::new();
         for part in &self.parts {
-            let end = bytes(part.end);
-            match files.iter_mut().find(|file| file.sequence == part.vlf) {
-                Some(file) => file.size = file.size.max(end),
+            let filled = bytes(part.end);
+            match files.last_mut().filter(|file| file.sequence == part.vlf) {
+                Some(file) => file.filled = filled,
                 None => files.push(VirtualLogFile {
                     file_id: part.file,
                     sequence: part.vlf,
                     start: part.start,
-                    size: end,
+                    size: part.size,
+                    filled,
                     parity: part.parity,
                     create_lsn: part.created,
                 }),
             }
         }
-        files.sort_by_key(|file| file.sequence);
         files
     }
 
-    /// The part that holds a block; the newest, if sets overlap.
+    /// The part that holds a block.
     pub fn part_with(&self, vlf: u32, block: u32) -> Option<&KeptPart> {
-        let holds = |part: &&KeptPart| part.vlf == vlf && (part.first..part.end).contains(&block);
-        self.parts.iter().rfind(holds)
+        let behind = self.parts.partition_point(|part| (part.vlf, part.first) <= (vlf, block));
+        let part = self.parts.get(behind.checked_sub(1)?)?;
+        (part.vlf == vlf && block < part.end).then_some(part)
     }
 }
 
-/// Whether these parts, in order, are the log from `first` to `last`.
+/// Puts the parts of the next set behind those before: it replaces what both hold.
+pub(super) fn join(mut parts: Vec<KeptPart>, next: Vec<KeptPart>) -> Vec<KeptPart> {
+    if let Some(first) = next.first() {
+        parts.retain(|part| (part.vlf, part.first) < (first.vlf, first.first));
+        if let Some(last) = parts.last_mut().filter(|last| last.vlf == first.vlf) {
+            last.end = last.end.min(first.first);
+        }
+    }
+    for part in next {
+        match parts.last_mut() {
+            Some(last) if last.vlf == part.vlf && last.at + last.log_size() == part.at => {
+                last.end = part.end;
+            }
+            _ => parts.push(part),
+        }
+    }
+    parts
+}
+
+/// Whether these parts, in order, are the log from `first` to `last`, as far as their places tell: where
+/// the log of a virtual log file ends that is not the last, only its own block says.
 pub(super) fn is_whole(parts: &[KeptPart], first: Lsn, last: Lsn) -> bool {
     let mut next = (first.vlf, first.block);
     for part in parts {
-        let is_possible =
-            part.start <= LOG_LIMIT && bytes(part.end) <= LOG_LIMIT && part.first < part.end;
+        let is_possible = part.first < part.end
+            && bytes(part.end) <= part.size
+            && part.size <= LOG_LIMIT
+            && part.start <= LOG_LIMIT;
         if (part.vlf, part.first) != next || !is_possible {
             return false;
         }
         next = if part.vlf < last.vlf { (part.vlf + 1, FIRST_BLOCK) } else { (part.vlf, part.end) };
     }
-    next == (last.vlf, last.block.max(FIRST_BLOCK))
+    // This server's own log goes on in the next.
+    last.vlf < u32::MAX && next == (last.vlf, last.block.max(FIRST_BLOCK))
 }
 
 #[cfg(test)]
@@ -158,7 +191,8 @@ mod tests {
 
     fn part(vlf: u32, first: u32, end: u32) -> KeptPart {
         let (file, parity, created, at) = (2, 64, Lsn::default(), 0);
-        KeptPart { file, vlf, start: 1 << 20, parity, created, first, end, at }
+        let (start, size) = (1 << 20, 2 << 20);
+        KeptPart { file, vlf, start, size, parity, created, first, end, at }
     }
 
     // Catches: a virtual log file that is missing, there twice, out of order, or that holds less or
@@ -176,6 +210,7 @@ mod tests {
     #[case::twice(&[part(7, 20, 4096), part(7, 20, 4096), part(8, 16, 4096), part(9, 16, 30)], false)]
     #[case::exchanged(&[part(8, 16, 4096), part(7, 20, 4096), part(9, 16, 30)], false)]
     #[case::inside_a_file(&[part(7, 20, 4096), part(8, 17, 4096), part(9, 16, 30)], false)]
+    #[case::beyond_its_file(&[part(7, 20, 4097), part(8, 16, 4096), part(9, 16, 30)], false)]
     #[case::nowhere(&[KeptPart { start: u64::MAX, ..part(7, 20, 30) }], false)]
     fn log_is_whole_from_its_first_to_its_last(#[case] parts: &[KeptPart], #[case] whole: bool) {
         let last = parts.last().map_or(7, |part| part.vlf);
@@ -193,18 +228,29 @@ mod tests {
         assert!(!is_whole(&[part(7, 20, 4096)], first, Lsn { block: 17, ..last }));
     }
 
-    // Catches: parts of one virtual log file as several files, an older part before a newer one.
+    // Catches: parts of one virtual log file as several files, one that seems smaller than it is, an older
+    // part before a newer one, log between parts or behind them, parts that are one and stay two.
     #[test]
     fn sets_share_virtual_log_files() {
-        let newer = KeptPart { at: 4096, ..part(7, 28, 40) };
-        let parts = vec![part(6, 16, 90), part(7, 16, 30), newer];
-        let (start, end) = (Lsn { vlf: 6, block: 16, slot: 1 }, Lsn { vlf: 7, block: 40, slot: 1 });
+        let at = |at, part| KeptPart { at, ..part };
+        let older = vec![part(6, 16, 90), at(50_000, part(7, 16, 30))];
+        let next = vec![at(60_000, part(7, 28, 40)), at(70_000, part(8, 16, 20))];
+        let later = vec![at(70_000 + 4 * 512, part(8, 20, 50))];
+        let parts = join(join(older, next), later);
+        let places: Vec<_> = parts.iter().map(|part| (part.vlf, part.first, part.end)).collect();
+        assert_eq!(places, [(6, 16, 90), (7, 16, 28), (7, 28, 40), (8, 16, 50)]);
+        let (start, end) = (Lsn { vlf: 6, block: 16, slot: 1 }, Lsn { vlf: 8, block: 50, slot: 1 });
         let log = KeptLog { start, end, fork: Uuid::nil(), content: Content::Log, size: 0, parts };
         let files = log.virtual_files();
-        let sizes: Vec<_> = files.iter().map(|file| (file.sequence, file.size)).collect();
-        assert_eq!(sizes, [(6, 90 * 512), (7, 40 * 512)]);
-        assert_eq!(log.part_with(7, 29).map(|part| part.place_of(29)), Some(4096 + 512));
-        assert_eq!(log.part_with(7, 27).map(|part| part.place_of(27)), Some(11 * 512));
-        assert_eq!(log.part_with(7, 40), None);
+        let sizes: Vec<_> = files.iter().map(|file| (file.sequence, file.filled)).collect();
+        assert_eq!(sizes, [(6, 90 * 512), (7, 40 * 512), (8, 50 * 512)]);
+        assert!(files.iter().all(|file| file.size == 2 << 20));
+        let place = |vlf, block| log.part_with(vlf, block).map(|part| part.place_of(block));
+        assert_eq!(place(7, 27), Some(50_000 + 11 * 512));
+        assert_eq!(place(7, 28), Some(60_000));
+        assert_eq!(place(8, 49), Some(70_000 + 33 * 512));
+        for (vlf, block) in [(5, 16), (6, 15), (6, 90), (7, 40), (8, 50), (9, 16)] {
+            assert_eq!(place(vlf, block), None, "{vlf} {block}");
+        }
     }
 }

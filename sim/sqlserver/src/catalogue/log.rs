@@ -128,6 +128,15 @@ impl Log {
         log
     }
 
+    /// Goes on on another recovery path from here. A log chain that has not come so far yet tells of
+    /// its first fork.
+    pub fn fork_off(&mut self, from: Uuid) {
+        if self.chain.is_none_or(|chain| chain.fork == from) {
+            self.forked = self.next;
+        }
+        self.write_checkpoint();
+    }
+
     /// Writes records of changed pages, and returns where each stands.
     pub fn append(
         &mut self,
@@ -186,20 +195,26 @@ impl Log {
         VLF_OFFSET + VLF_SIZE * u64::from(VLF_COUNT)
     }
 
-    /// The virtual log files that hold the log from `first` to `last`. More of them than the log
-    /// file has room for mean that it has grown.
-    pub fn virtual_files(&self, first: Lsn, last: Lsn) -> Vec<VirtualLogFile> {
+    /// The virtual log files that hold the log from `first` to `last`, in a log file of `size` bytes.
+    /// More of them than it has room for mean that it has grown.
+    pub fn virtual_files(&self, first: Lsn, last: Lsn, size: u64) -> Vec<VirtualLogFile> {
         let kept = self.kept.iter().flat_map(KeptLog::virtual_files);
         let kept: Vec<_> = kept.filter(|file| file.sequence >= first.vlf).collect();
         let own = kept.last().map_or(first.vlf, |file| file.sequence.saturating_add(1));
-        let offset = kept.iter().map(|file| file.start + file.size).max().unwrap_or(VLF_OFFSET);
-        let file = |sequence: u32| VirtualLogFile {
-            file_id: LOG_FILE,
-            sequence,
-            start: offset + u64::from(sequence - own) * VLF_SIZE,
-            size: u64::from(blocks(sequence, first)) * BLOCK as u64,
-            parity: 64,
-            create_lsn: Lsn::default(),
+        // A real server's virtual log files may lie anywhere in its log file.
+        let ends = kept.iter().map(|file| (file.start + file.size).max(size));
+        let offset = ends.max().unwrap_or(VLF_OFFSET);
+        let file = |sequence: u32| {
+            let size = u64::from(blocks(sequence, first)) * BLOCK as u64;
+            VirtualLogFile {
+                file_id: LOG_FILE,
+                sequence,
+                start: offset + u64::from(sequence - own) * VLF_SIZE,
+                size,
+                filled: size,
+                parity: 64,
+                create_lsn: Lsn::default(),
+            }
         };
         let own = (own..=last.vlf).map(file);
         kept.iter().copied().chain(own).collect()

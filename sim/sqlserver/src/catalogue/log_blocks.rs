@@ -121,8 +121,8 @@ impl LogReader {
         self.vlf
     }
 
-    /// Takes the next bytes. What lies behind the last block fills a unit of the stream up. A real
-    /// server's blocks go to `pass_on`, with the number of the first.
+    /// Takes the next bytes. Zeros behind the last block fill a unit of the stream up. A real server's
+    /// blocks go to `pass_on`, with the number of the first.
     ///
     /// # Errors
     ///
@@ -147,6 +147,9 @@ impl LogReader {
         }
         if self.next < self.end {
             self.carry = rest.to_vec();
+        } else if carry[blocks.len() * BLOCK..].iter().any(|byte| *byte != 0) {
+            // There is more log than was announced.
+            return Err(self.damaged().into());
         }
         Ok(())
     }
@@ -167,7 +170,8 @@ impl LogReader {
         Ok(())
     }
 
-    fn damaged(&self) -> LogDamage {
+    /// That the block to come is not what it should be.
+    pub fn damaged(&self) -> LogDamage {
         LogDamage { vlf: self.vlf, block: self.next }
     }
 
@@ -244,7 +248,7 @@ mod tests {
         log.append(time, [(PageId { file: 1, page: 9 }, 9)]);
 
         let mut read = Vec::new();
-        for file in log.virtual_files(first, last) {
+        for file in log.virtual_files(first, last, 0) {
             let bytes = encode_log(&log.records, file.sequence, first, last);
             let range = file.range(first, last).unwrap();
             assert_eq!(range.end - range.start, bytes.len() as u64);

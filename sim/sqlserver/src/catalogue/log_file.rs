@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use mtf::{Lsn, VirtualLogFile};
 
-use super::database::{BackupFacts, Content};
-use super::kept_log::{KeptLog, KeptPart, NotKept, is_whole};
+use super::database::{BackupFacts, Content, Database, FileKind};
+use super::kept_log::{KeptLog, KeptPart, NotKept, is_whole, join};
 use super::log::Log;
 use super::log_blocks::{BLOCK, encode_log};
 use super::storage::{PageFile, StorageError};
@@ -60,31 +60,39 @@ impl LogKeeper {
         file.as_ref().map_or(Ok(()), |file| file.write(bytes, at))
     }
 
-    /// The log that the database keeps from now on: `parts` of the set with these facts, behind what
-    /// they go on.
+    /// The log that the database keeps from now on, safe on its disk: `parts` of the set with these
+    /// facts, behind what they go on. The inner error says why it cannot be kept.
     ///
     /// # Errors
     ///
-    /// Why it cannot be kept.
-    pub fn finish(&self, set: &BackupFacts, mut parts: Vec<KeptPart>) -> Result<KeptLog, NotKept> {
+    /// The file that could not be written.
+    pub fn finish(
+        &self,
+        set: &BackupFacts,
+        mut parts: Vec<KeptPart>,
+    ) -> Result<Result<KeptLog, NotKept>, StorageError> {
         parts.sort_by_key(|part| part.vlf);
-        if set.first_fork != set.fork {
-            return Err(NotKept::Fork);
+        // Behind the fork all of it is on the present path.
+        if set.first_fork != set.fork && set.fork_point > set.first {
+            return Ok(Err(NotKept::Fork));
         }
         if !is_whole(&parts, set.first, set.last) {
-            return Err(NotKept::Gap);
+            return Ok(Err(NotKept::Gap));
+        }
+        if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            file.sync()?;
         }
         let before = self.before.clone();
         let start = before.as_ref().map_or(set.first, |before| before.start);
         let earlier = before.map(|before| before.parts).unwrap_or_default();
-        Ok(KeptLog {
+        Ok(Ok(KeptLog {
             start,
             end: set.last,
             fork: set.fork,
             content: self.content.clone(),
             size: self.next.load(Ordering::Relaxed),
-            parts: earlier.into_iter().chain(parts).collect(),
-        })
+            parts: join(earlier, parts),
+        }))
     }
 
     /// Deletes the file made for the set: its log is not kept.
@@ -95,57 +103,67 @@ impl LogKeeper {
     }
 }
 
-/// The log of a database as it was when this was made.
+/// The log of a database from one LSN to another, as it was when this was made.
 #[derive(Debug)]
 pub struct LogFile {
     log: Log,
+    first: Lsn,
+    last: Lsn,
+    files: Vec<VirtualLogFile>,
     kept: Option<PageFile>,
 }
 
 impl LogFile {
-    /// Opens the log.
+    /// Opens the log from `first` to `last`.
     ///
     /// # Errors
     ///
-    /// The file of kept log that could not be opened.
-    pub fn open(log: &Log) -> Result<LogFile, StorageError> {
-        let kept = log.kept.as_ref().map(|kept| PageFile::open(&kept.content));
-        Ok(LogFile { log: log.clone(), kept: kept.transpose()?.flatten() })
+    /// The file of kept log that could not be opened, or that does not hold what it should.
+    pub fn open(database: &Database, (first, last): (Lsn, Lsn)) -> Result<LogFile, StorageError> {
+        let mut log = database.log.clone();
+        log.kept.take_if(|kept| kept.end <= first);
+        let kept = match &log.kept {
+            Some(kept) => PageFile::open_whole(&kept.content, kept.size)?,
+            None => None,
+        };
+        let sizes = database.files.iter().filter(|file| file.kind == FileKind::Log);
+        let size = sizes.map(|file| file.size).max().unwrap_or(0);
+        let files = log.virtual_files(first, last, size);
+        Ok(LogFile { log, first, last, files, kept })
     }
 
-    /// The virtual log files that hold the log from `first` to `last`.
-    pub fn virtual_files(&self, first: Lsn, last: Lsn) -> Vec<VirtualLogFile> {
-        self.log.virtual_files(first, last)
+    /// The virtual log files that hold it.
+    pub fn virtual_files(&self) -> &[VirtualLogFile] {
+        &self.files
     }
 
     /// The bytes of a virtual log file's log from the one numbered `done` on: as many as are at hand,
-    /// at least one if there are more.
+    /// none if there are no more.
     ///
     /// # Errors
     ///
     /// The file of kept log that could not be read.
-    pub fn read(
-        &self,
-        file: &VirtualLogFile,
-        (first, last): (Lsn, Lsn),
-        done: u64,
-    ) -> Result<Vec<u8>, StorageError> {
-        let range = file.range(first, last).unwrap_or_default();
+    pub fn read(&self, file: &VirtualLogFile, done: u64) -> Result<Vec<u8>, StorageError> {
+        let (Some(log), Some(kept)) = (&self.log.kept, &self.kept) else {
+            return Ok(self.encode(file, done));
+        };
+        if file.sequence > log.end.vlf {
+            return Ok(self.encode(file, done));
+        }
+        let range = file.range(self.first, self.last).unwrap_or_default();
         let block = (range.start.saturating_sub(file.start) + done) / BLOCK as u64;
         let block = u32::try_from(block).unwrap_or(u32::MAX);
-        let kept = self.log.kept.as_ref();
-        match (kept.and_then(|kept| kept.part_with(file.sequence, block)), &self.kept) {
-            (Some(part), Some(kept)) => {
-                let left = part.size().saturating_sub(part.place_of(block) - part.at);
-                let mut bytes = vec![0; left.min(PIECE) as usize];
-                kept.read(&mut bytes, part.place_of(block))?;
-                Ok(bytes)
-            }
-            _ => {
-                let mut bytes = encode_log(&self.log.records, file.sequence, first, last);
-                bytes.drain(..bytes.len().min(done as usize));
-                Ok(bytes)
-            }
-        }
+        let Some(part) = log.part_with(file.sequence, block) else { return Ok(Vec::new()) };
+        let left = part.log_size() - (part.place_of(block) - part.at);
+        let mut bytes = vec![0; left.min(PIECE) as usize];
+        kept.read(&mut bytes, part.place_of(block))?;
+        Ok(bytes)
+    }
+
+    /// The same of this server's own log.
+    fn encode(&self, file: &VirtualLogFile, done: u64) -> Vec<u8> {
+        let mut bytes = encode_log(&self.log.records, file.sequence, self.first, self.last);
+        bytes.drain(..bytes.len().min(done as usize));
+        bytes
     }
 }

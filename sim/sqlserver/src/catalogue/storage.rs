@@ -87,6 +87,31 @@ impl PageFile {
         })
     }
 
+    /// Opens a file that has at least this size.
+    pub(super) fn open_whole(
+        content: &Content,
+        size: u64,
+    ) -> Result<Option<PageFile>, StorageError> {
+        let opened = PageFile::open(content)?;
+        if let Some(PageFile::Disk(path, file)) = &opened {
+            let failed = |error| StorageError { path: path.clone(), error };
+            if file.metadata().map_err(failed)?.len() < size {
+                return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Brings what was written to the disk.
+    pub(super) fn sync(&self) -> Result<(), StorageError> {
+        match self {
+            PageFile::Disk(path, file) => {
+                file.sync_data().map_err(|error| StorageError { path: path.clone(), error })
+            }
+            PageFile::Memory(_) => Ok(()),
+        }
+    }
+
     /// What lies behind the end of the file reads as zeros.
     pub(super) fn read(&self, bytes: &mut [u8], at: u64) -> Result<(), StorageError> {
         match self {

@@ -91,9 +91,20 @@ fn same_name(left: &str, right: &str) -> bool {
 
 /// Deletes a file of a database.
 pub(crate) fn remove_stored(path: &Path) {
-    // One that is gone needs no removal; one that cannot be removed is tried again with the next
-    // restore of the database.
+    // One that is gone needs no removal. One that cannot be removed is tried again with the next
+    // restore of the database, if it is in the data folder.
     let _ = fs::remove_file(path);
+}
+
+/// Deletes the files that were named `before`, and are not `now` by any name.
+fn remove_unnamed(before: &HashSet<PathBuf>, now: &HashSet<PathBuf>) {
+    let mut unnamed = before.difference(now).peekable();
+    if unnamed.peek().is_none() {
+        return;
+    }
+    let same = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let named: HashSet<_> = now.iter().map(|path| same(path)).collect();
+    unnamed.filter(|path| !named.contains(&same(path))).for_each(|path| remove_stored(path));
 }
 
 /// The catalogue's file cannot be used.
@@ -140,6 +151,11 @@ fn digest(name: &str) -> String {
     Sha256::digest(name)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The log of a database among what is reserved; no database has such a name.
+fn log_of(name: &str) -> String {
+    format!("{}\0log", name.to_lowercase())
+}
+
 /// A server's data folder. Several processes may use it at once: every access reads the file, and
 /// every change is made under a lock and replaces it in one step.
 #[derive(Debug)]
@@ -148,7 +164,7 @@ pub struct Server {
     /// The catalogue of a server that keeps nothing on disk.
     memory: Option<Mutex<Catalogue>>,
     here: Mutex<()>,
-    /// Databases whose pages are being backed up or restored, in lower case.
+    /// Databases whose pages or log are being backed up or restored, in lower case.
     reserved: Mutex<HashSet<String>>,
 }
 
@@ -157,7 +173,7 @@ pub struct Server {
 const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
-/// The sole right to back up or restore the pages of a database, until it is dropped or its process
+/// The sole right to back up or restore the pages of a database, or its log, until it is dropped or its process
 /// ends.
 #[derive(Debug)]
 pub struct Reservation<'s> {
@@ -231,10 +247,18 @@ impl Server {
         &self.folder
     }
 
-    /// Takes the sole right to a database; none if another statement has it, of this process or
-    /// another one.
+    /// Takes the sole right to a database's pages; none if another statement has it, of this process
+    /// or another one.
     pub fn reserve(&self, name: &str) -> Option<Reservation<'_>> {
-        let name = name.to_lowercase();
+        self.take(name.to_lowercase())
+    }
+
+    /// Takes the sole right to truncate a database's log, likewise.
+    pub fn reserve_log(&self, name: &str) -> Option<Reservation<'_>> {
+        self.take(log_of(name))
+    }
+
+    fn take(&self, name: String) -> Option<Reservation<'_>> {
         if !self.reserved().insert(name.clone()) {
             return None;
         }
@@ -262,10 +286,18 @@ impl Server {
         None
     }
 
-    /// Whether somebody has the sole right to a database.
+    /// Whether somebody has the sole right to a database's pages.
     pub fn is_reserved(&self, name: &str) -> bool {
-        let name = name.to_lowercase();
-        self.reserved().contains(&name) || self.lock(&name).is_none()
+        self.is_taken(&name.to_lowercase())
+    }
+
+    /// Whether somebody has the sole right to its log.
+    pub fn is_log_reserved(&self, name: &str) -> bool {
+        self.is_taken(&log_of(name))
+    }
+
+    fn is_taken(&self, name: &str) -> bool {
+        self.reserved().contains(name) || self.lock(name).is_none()
     }
 
     fn reserved(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -324,7 +356,7 @@ impl Server {
         let result = change(&mut catalogue);
         if result.is_ok() {
             self.write(&catalogue)?;
-            before.difference(&catalogue.stored()).for_each(|path| remove_stored(path));
+            remove_unnamed(&before, &catalogue.stored());
         }
         Ok(result)
     }

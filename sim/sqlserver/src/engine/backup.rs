@@ -31,17 +31,18 @@ const BLOCK_SIZE: u32 = 512;
 /// device has acknowledged everything.
 pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer, SeveralMessages> {
     let server = &context.instance.server;
-    let _reserved = match plan.options.kind {
-        SetKind::Log => None,
-        _ => Some(server.reserve(&plan.database).ok_or_else(|| Message::new(3023, &[]))?),
+    let reserved = match plan.options.kind {
+        SetKind::Log => server.reserve_log(&plan.database),
+        _ => server.reserve(&plan.database),
     };
+    let _reserved = reserved.ok_or_else(|| Message::new(3023, &[]))?;
     if plan.transfer.snapshot {
         snapshot::materialize(context, &plan.database)?;
     }
     let (database, facts) = context.instance.update(|catalogue| begin(catalogue, plan))?;
     let failed = |error| context.storage_failed(&error);
     let pages = Pages::open(&database).map_err(failed)?;
-    let log = LogFile::open(&database.log).map_err(failed)?;
+    let log = LogFile::open(&database, (facts.first, facts.last)).map_err(failed)?;
     let extents = match plan.options.kind {
         _ if plan.transfer.snapshot => Vec::new(),
         SetKind::Full => pages.allocated().map_err(failed)?,

@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use mtf::{
     Block, Checks, Configuration, EXTENT_PAGES, EXTENT_SIZE, Events, Family, MtfError, PAGE_SIZE,
-    PageId, Raid, Reader, Record, Sfin, Sset, StreamHeader, Tape,
+    PageId, Raid, Reader, Record, Sfin, Sset, StreamHeader, Tape, stream_id,
 };
 use vdi_region::SharedSlice;
 
@@ -68,10 +68,17 @@ pub(super) struct Brought {
     pub(super) log_bytes: u64,
     /// Virtual log files with log in the set, and whether this family carries it.
     pub(super) logs: Vec<(u32, bool)>,
-    /// Log that this server did not write.
-    pub(super) foreign: Vec<KeptPart>,
+    pub(super) foreign: BroughtLog,
     /// The sets asked for, with their configurations at the end.
     pub(super) sets: Vec<(Head, Option<Configuration>)>,
+}
+
+/// Log that this server did not write.
+#[derive(Debug, Default)]
+pub(super) struct BroughtLog {
+    pub(super) parts: Vec<KeptPart>,
+    /// Whether some of it was read in spite of damage.
+    pub(super) is_damaged: bool,
 }
 
 /// How much of a stream is read.
@@ -125,6 +132,8 @@ struct ComingLog {
     reader: LogReader,
     /// What of it is kept if it is a real server's.
     part: KeptPart,
+    /// Length of its stream.
+    length: u64,
     /// Whether that has its place.
     has_place: bool,
 }
@@ -157,7 +166,7 @@ impl Events for Taker<'_> {
         if let Some(ComingLog { reader, part, .. }) = self.log.take() {
             let read = reader.finish()?;
             self.brought.logs.push((part.vlf, read.is_carried));
-            self.brought.foreign.extend(read.is_foreign.then_some(part));
+            self.brought.foreign.parts.extend(read.is_foreign.then_some(part));
             self.brought.records.extend(read.records);
         }
         match block {
@@ -172,7 +181,8 @@ impl Events for Taker<'_> {
                 self.brought.log_bytes = self.brought.log_bytes.saturating_add(log.log_size());
                 let part = KeptPart::announced(log);
                 let reader = LogReader::new(part.vlf, part.first, part.end);
-                self.log = Some(ComingLog { reader, part, has_place: false });
+                let length = log.stream_length();
+                self.log = Some(ComingLog { reader, part, length, has_place: false });
             }
             _ => {}
         }
@@ -217,9 +227,14 @@ impl Events for Taker<'_> {
         Ok(())
     }
 
-    fn stream(&mut self, _: &StreamHeader, _: u64) -> Result<(), Refused> {
+    fn stream(&mut self, header: &StreamHeader, _: u64) -> Result<(), Refused> {
         self.extent.clear();
-        Ok(())
+        match &self.log {
+            Some(log) if header.id == stream_id::MQTL && header.length != log.length => {
+                Err(log.reader.damaged().into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn pages(&mut self, mut pages: &[u8]) -> Result<(), Refused> {
@@ -249,12 +264,14 @@ impl Events for Taker<'_> {
     }
 
     fn log(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        let Some(ComingLog { reader, part, has_place }) = &mut self.log else { return Ok(()) };
+        let Some(ComingLog { reader, part, has_place, .. }) = &mut self.log else {
+            return Ok(());
+        };
         let keeper = self.to.and_then(|to| to.log);
         reader.read(bytes, |block, foreign| {
             let Some(keeper) = keeper else { return Ok(()) };
             if !*has_place {
-                (part.at, *has_place) = (keeper.reserve(part.size()), true);
+                (part.at, *has_place) = (keeper.reserve(part.log_size()), true);
             }
             let written = keeper.write(foreign, part.place_of(block));
             written.map_err(|error| Refused::Messages(self.context.storage_failed(&error)))
@@ -262,7 +279,11 @@ impl Events for Taker<'_> {
     }
 
     fn damage(&mut self, damage: MtfError) -> Result<(), Refused> {
-        if self.continue_after_error { Ok(()) } else { Err(Refused::Stream(damage)) }
+        if !self.continue_after_error {
+            return Err(Refused::Stream(damage));
+        }
+        self.brought.foreign.is_damaged |= self.log.is_some();
+        Ok(())
     }
 }
 

@@ -43,8 +43,8 @@ impl BackupJob<'_> {
         (self.extents.len() as u64).div_ceil(self.families())
     }
 
-    pub(super) fn logs(&self) -> Vec<VirtualLogFile> {
-        self.log.virtual_files(self.set.facts.first, self.set.facts.last)
+    pub(super) fn logs(&self) -> &[VirtualLogFile] {
+        self.log.virtual_files()
     }
 
     pub(super) fn log_record(&self, file: &VirtualLogFile) -> Record<Mstl> {
@@ -74,7 +74,7 @@ impl BackupJob<'_> {
             writer.end_data().map_err(io)?;
         }
         for file in self.logs() {
-            let record = self.log_record(&file);
+            let record = self.log_record(file);
             if !carries_log(family) {
                 writer.log_elsewhere(&record).map_err(io)?;
                 continue;
@@ -322,8 +322,7 @@ impl<'j> FamilyStream<'j> {
             writer.begin_log(&record).map_err(io)?;
         }
         if done < record.log_size() {
-            let facts = job.set.facts;
-            let bytes = job.log.read(file, (facts.first, facts.last), done);
+            let bytes = job.log.read(file, done);
             let bytes = bytes.map_err(|error| job.storage_failed(&error))?;
             if bytes.is_empty() {
                 return Err(SourceError::Other("the log is shorter than measured".to_owned()));

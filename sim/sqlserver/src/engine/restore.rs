@@ -18,7 +18,7 @@ use super::context::{Answer, Context, Progress as Told};
 use super::device;
 use super::facts::{check_release, date_time, facts, recovery_model};
 use super::families::{Families, read_families};
-use super::family_sink::{Destination, Extent, Gate, Head, Heads};
+use super::family_sink::{BroughtLog, Destination, Extent, Gate, Head, Heads};
 use super::inspect;
 use super::log_words::LogWords;
 use super::password;
@@ -27,8 +27,8 @@ use super::snapshot;
 use super::whole::check_whole;
 use crate::catalogue::{
     Access, Arrived, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState,
-    ExtentId, FileKind, Filegroup, KeptPart, Log, LogKeeper, LogRecord, NotKept, PageChange, Pages,
-    Progress, RecoveryModel, RestoreRow, SetKind, StorageError, check_target,
+    ExtentId, FileKind, Filegroup, Log, LogKeeper, LogRecord, NotKept, PageChange, Pages, Progress,
+    RecoveryModel, RestoreRow, SetKind, StorageError, check_target,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{RestorePlan, SequenceEnd, now};
@@ -54,8 +54,10 @@ pub(crate) fn restore(
     if plan.database.eq_ignore_ascii_case("tempdb") {
         return Err(Message::new(3147, &[]).into());
     }
-    let reserved = context.instance.server.reserve(&plan.database);
-    let _reserved = reserved.ok_or_else(|| Message::new(3101, &[]))?;
+    let server = &context.instance.server;
+    let in_use = || Message::new(3101, &[]);
+    let _pages = server.reserve(&plan.database).ok_or_else(in_use)?;
+    let _log = server.reserve_log(&plan.database).ok_or_else(in_use)?;
     if plan.devices.is_empty() {
         return recover_only(context, plan);
     }
@@ -71,7 +73,7 @@ pub(crate) fn restore(
         return snapshot::restore(context, plan);
     }
     take_in(context, &plan.database)?;
-    context.instance.server.remove_strays(&context.instance.catalogue()?, &plan.database);
+    server.remove_strays(&context.instance.catalogue()?, &plan.database);
     let job = RestoreJob::new(context, plan)?;
     let result = read_families(context, plan, &job, Extent::Whole)
         .and_then(|families| job.complete(families));
@@ -125,8 +127,8 @@ struct Target {
     waiting: Option<Pages>,
     /// The files that this restore has made.
     made: Vec<DatabaseFile>,
-    /// Where a real server's log goes; none if nobody will back it up.
-    log: Option<LogKeeper>,
+    /// Where a real server's log goes, or why it is not kept.
+    log: Result<LogKeeper, NotKept>,
     /// What is told of the progress.
     told: Told,
 }
@@ -142,13 +144,19 @@ impl Target {
     }
 
     /// Keeps the log of a real server that has come for `database`, and tells the client of it.
-    fn keep_log(&self, context: &Context<'_>, database: &mut Database, foreign: Vec<KeptPart>) {
-        if foreign.is_empty() {
-            return;
+    fn keep_log(
+        &self,
+        context: &Context<'_>,
+        database: &mut Database,
+        log: BroughtLog,
+    ) -> Result<(), StorageError> {
+        if log.parts.is_empty() {
+            return Ok(());
         }
         let kept = match &self.log {
-            Some(log) => log.finish(&self.facts, foreign),
-            None => Err(NotKept::Simple),
+            _ if log.is_damaged => Err(NotKept::Damaged),
+            Ok(keeper) => keeper.finish(&self.facts, log.parts)?,
+            Err(why) => Err(*why),
         };
         let fate = match &kept {
             Ok(_) => "but kept for the next log backup".to_owned(),
@@ -163,6 +171,7 @@ impl Target {
             self.log.iter().for_each(LogKeeper::discard);
         }
         database.log.kept = kept.ok();
+        Ok(())
     }
 
     /// Writes what the log has changed, and returns what of the database now waits beside its files:
@@ -222,7 +231,7 @@ impl Gate for RestoreJob<'_> {
         }
         Ok(self.target.get().map(|target| Destination {
             pages: target.waiting.as_ref().unwrap_or(&target.pages),
-            log: target.log.as_ref(),
+            log: target.log.as_ref().ok(),
         }))
     }
 
@@ -316,13 +325,16 @@ impl<'j> RestoreJob<'j> {
     }
 
     /// What keeps a real server's log for `database`, which is restored from the set with these facts.
-    fn log_keeper(&self, database: &Database, facts: &BackupFacts) -> Option<LogKeeper> {
+    fn log_keeper(&self, database: &Database, facts: &BackupFacts) -> Result<LogKeeper, NotKept> {
         if database.recovery_model == RecoveryModel::Simple {
-            return None;
+            return Err(NotKept::Simple);
+        }
+        if self.plan.stop_at.is_some() {
+            return Err(NotKept::Stop);
         }
         let name = format!("{}.log", Uuid::new_v4().simple());
         let placed = self.context.instance.server.place_file(&database.name, &name);
-        Some(LogKeeper::new(database.log.kept.as_ref(), facts, placed))
+        Ok(LogKeeper::new(database.log.kept.as_ref(), facts, placed))
     }
 
     /// A database whose files take the pages for `database` until all have come.
@@ -430,13 +442,14 @@ impl<'j> RestoreJob<'j> {
         let mut database = target.database.clone();
         let mut records: Vec<LogRecord> = Vec::new();
         let mut extents = Vec::new();
-        let (mut log_bytes, mut foreign) = (0, Vec::new());
+        let (mut log_bytes, mut foreign) = (0, BroughtLog::default());
         for (_, brought) in families {
             records.extend(brought.records);
             extents.extend(brought.rounds.into_iter().flat_map(|round| round.extents));
             // Every family tells of the log; one carries it.
             log_bytes = log_bytes.max(brought.log_bytes);
-            foreign.extend(brought.foreign);
+            foreign.parts.extend(brought.foreign.parts);
+            foreign.is_damaged |= brought.foreign.is_damaged;
         }
         extents.sort_unstable();
         extents.dedup();
@@ -466,7 +479,7 @@ impl<'j> RestoreJob<'j> {
             .collect();
         database.arrived = target.write_changes(extents.clone(), &changes).map_err(failed)?;
         database.apply(&changes);
-        target.keep_log(self.context, &mut database, foreign);
+        target.keep_log(self.context, &mut database, foreign).map_err(failed)?;
         database.fork = progress.fork;
         database.state = match self.plan.end {
             SequenceEnd::Standby => DatabaseState::Standby(progress),
@@ -557,7 +570,7 @@ fn filegroup(configuration: &Configuration, id: u32) -> Filegroup {
     }
 }
 
-/// The database with its files as large as they were when the set was made.
+/// The database with its files as large as they were when the set was made, and its recovery model.
 fn grown(mut database: Database, head: &Head) -> Database {
     for described in head.configuration.files() {
         let same = |file: &&mut DatabaseFile| u32::from(file.id) == described.get(Sfin::FILE_ID);
@@ -565,6 +578,7 @@ fn grown(mut database: Database, head: &Head) -> Database {
             file.size = file.size.max(described.get(Sfin::FILE_SIZE));
         }
     }
+    database.recovery_model = recovery_model(head.configuration.set());
     database
 }
 

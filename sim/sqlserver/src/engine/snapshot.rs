@@ -59,7 +59,7 @@ pub(super) fn materialize(context: &Context<'_>, name: &str) -> Result<(), Sever
         }
         // It changed meanwhile: the files are of no use.
         let mut made = after;
-        made.files.retain(|file| !before.files.contains(file));
+        made.files.retain(|file| !stands_in(before, file));
         remove_files(&made.files);
     }
 }
@@ -116,7 +116,7 @@ impl<'j> SnapshotStream<'j> {
         let mut writer = BackupWriter::begin(Vec::new(), start).map_err(io)?;
         let header = writer.set_position() as usize;
         for log in job.logs() {
-            writer.log_elsewhere(&job.log_record(&log)).map_err(io)?;
+            writer.log_elsewhere(&job.log_record(log)).map_err(io)?;
         }
         let size = writer.family_size();
         let configuration = job.set.finished(configuration, job.finished, size, 0);

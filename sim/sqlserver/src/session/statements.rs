@@ -4,7 +4,9 @@ use super::batch::{Flow, Session, Stop, Variable, command};
 use super::evaluate::convert;
 use super::reply::{Client, Command, Reply, TransactionStep};
 use super::scope::Rows;
-use crate::catalogue::{Access, DatabaseFile, DatabaseState, RecoveryModel, SyntheticDatabase};
+use crate::catalogue::{
+    Access, Database, DatabaseFile, DatabaseState, RecoveryModel, SyntheticDatabase,
+};
 use crate::messages::Message;
 use crate::sql::{
     AlterDatabase, DatabaseOption, Declaration, Expression, RecoveryModelName, SetOption,
@@ -197,6 +199,7 @@ impl Session {
             if !self.login.is_sysadmin {
                 return Err(missing());
             }
+            check_alterable(database)?;
             for option in &alter.options {
                 match option {
                     DatabaseOption::Recovery(model) => {
@@ -249,6 +252,7 @@ impl Session {
             }
             if database.name.eq_ignore_ascii_case(&self.database)
                 || self.instance.server.is_reserved(name)
+                || self.instance.server.is_log_reserved(name)
             {
                 return Err(Message::new(3702, &[&database.name]).with_state(3));
             }
@@ -276,5 +280,24 @@ impl Session {
             client.reply(Reply::Row(row))?;
         }
         self.done(command, Some(rows.len() as u64), client)
+    }
+}
+
+/// Refuses to alter a database that waits for backups.
+fn check_alterable(database: &Database) -> Result<(), Message> {
+    match database.state {
+        DatabaseState::Restoring(_) => {
+            let text =
+                "ALTER DATABASE is not permitted while a database is in the Restoring state.";
+            Err(Message::user(5052, 16, 1, text.to_owned()))
+        }
+        DatabaseState::Standby(_) => {
+            let name = &database.name;
+            let text = format!(
+                "Database '{name}' is in warm standby. A warm-standby database is read-only."
+            );
+            Err(Message::user(5063, 16, 1, text))
+        }
+        DatabaseState::Online | DatabaseState::Offline => Ok(()),
     }
 }

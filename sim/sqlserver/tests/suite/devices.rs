@@ -1,5 +1,6 @@
 //! BACKUP and RESTORE over virtual devices, with a client in threads of this process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -406,6 +407,69 @@ fn of_two_restores_into_the_same_files_one_succeeds() {
         assert_eq!(told, [vec![], vec![1834, 3013]]);
         let files = instance.server.folder().join("data").read_dir().unwrap().count();
         assert_eq!(files, 1, "what the refused one made is gone");
+    });
+}
+
+// Catches: log truncated by a backup that is not the one that holds it, or of a database that took the
+// place of the one backed up; a log backup that waits for a full one, or the other way round.
+#[test]
+fn one_log_backup_runs_at_once() {
+    watched(|| {
+        let server = Fixture::new();
+        let instance = &server.instance;
+        assert_eq!(errors(instance, "BACKUP DATABASE pubs TO DISK='full'"), [0_u32; 0]);
+        let (begun, go_on, client) = held_client(instance, "log", Vec::new(), 0);
+        let told = thread::scope(|scope| {
+            let backup = "BACKUP LOG pubs TO VIRTUAL_DEVICE='log'";
+            let statement = scope.spawn(move || errors(instance, backup));
+            begun.recv().unwrap();
+            for (batch, expected) in [
+                ("BACKUP LOG pubs TO DISK='x'", &[3023, 3013][..]),
+                ("RESTORE DATABASE pubs FROM DISK='full' WITH REPLACE", &[3101, 3013]),
+                ("DROP DATABASE pubs", &[3702]),
+                ("BACKUP DATABASE pubs TO DISK='y'", &[]),
+                ("EXEC vdisim.change pubs, 5, 5", &[]),
+            ] {
+                assert_eq!(errors(instance, batch), expected, "{batch}");
+            }
+            go_on.send(()).unwrap();
+            statement.join().unwrap()
+        });
+        assert_eq!(told, [0_u32; 0]);
+        client.join().unwrap();
+        assert_eq!(errors(instance, "BACKUP LOG pubs TO DISK='x'"), [0_u32; 0]);
+    });
+}
+
+// Catches: the files of a database taken for some that were made in vain, as it was altered just before its
+// snapshot.
+#[test]
+fn a_database_altered_before_its_snapshot_keeps_its_files() {
+    watched(|| {
+        let server = Fixture::new();
+        let instance = &server.instance;
+        assert_eq!(errors(instance, "BACKUP DATABASE pubs TO DISK='full'"), [0_u32; 0]);
+        for _ in 0..10 {
+            let restore = "RESTORE DATABASE copy FROM DISK='full' WITH REPLACE";
+            assert_eq!(errors(instance, restore), [0_u32; 0]);
+            let digest = server.digest("copy");
+            let is_over = AtomicBool::new(false);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    for model in ["BULK_LOGGED", "FULL"].iter().cycle() {
+                        let batch = format!("ALTER DATABASE copy SET RECOVERY {model}");
+                        assert_eq!(errors(instance, &batch), [0_u32; 0]);
+                        if is_over.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                });
+                let batch = "BACKUP DATABASE copy TO VIRTUAL_DEVICE='nobody' WITH SNAPSHOT";
+                assert_eq!(errors(instance, batch).last(), Some(&3013));
+                is_over.store(true, Ordering::Relaxed);
+            });
+            assert_eq!(server.digest("copy"), digest);
+        }
     });
 }
 

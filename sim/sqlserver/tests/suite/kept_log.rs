@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use fake_sqlserver::catalogue::Server;
-use mtf::{Block, Events, Mstl, MtfError, Reader, StreamHeader, stream_id};
+use mtf::{Block, Events, Field, Mstl, MtfError, Reader, Record, StreamHeader, stream_id};
 use rstest::rstest;
 
 use crate::golden::golden;
@@ -13,12 +13,24 @@ use crate::server::Fixture;
 /// Bytes of a block of log.
 const BLOCK: u64 = 512;
 
-/// Where a stream has its log: what each block of a virtual log file says, and the bytes behind it.
+/// The log of a virtual log file in a stream.
+#[derive(Clone, Debug)]
+struct Found {
+    vlf: u32,
+    /// The virtual log file in the log file.
+    file: Range<u64>,
+    first: u64,
+    /// Where its block is.
+    block: usize,
+    /// Where its bytes are.
+    bytes: Range<usize>,
+}
+
+/// Where a stream has its log.
 #[derive(Default)]
 struct Logs {
-    /// Number of the virtual log file, its first block, bytes, and where the block is.
-    announced: Option<(u32, u64, usize, usize)>,
-    found: Vec<(u32, u64, Range<usize>)>,
+    announced: Option<(Record<Mstl>, usize)>,
+    found: Vec<Found>,
 }
 
 impl Events for Logs {
@@ -26,34 +38,38 @@ impl Events for Logs {
 
     fn block(&mut self, block: &Block, at: u64) -> Result<(), MtfError> {
         if let Block::Mstl(log) = block {
-            let first = log.get(Mstl::START).saturating_sub(log.get(Mstl::VLF_START)) / BLOCK;
-            let size = log.log_size() as usize;
-            self.announced = Some((log.get(Mstl::VLF_SEQUENCE), first, size, at as usize));
+            self.announced = Some((log.clone(), at as usize));
         }
         Ok(())
     }
 
     fn stream(&mut self, header: &StreamHeader, at: u64) -> Result<(), MtfError> {
         if header.id == stream_id::MQTL {
-            let (vlf, first, size, _) = self.announced.unwrap();
-            let start = at as usize + StreamHeader::SIZE + 2;
-            self.found.push((vlf, first, start..start + size));
+            let (log, block) = self.announced.take().unwrap();
+            let (bytes, file) = (at as usize + StreamHeader::SIZE + 2, log.get(Mstl::VLF_START));
+            self.found.push(Found {
+                vlf: log.get(Mstl::VLF_SEQUENCE),
+                file: file..file + log.get(Mstl::VLF_SIZE),
+                first: (log.get(Mstl::START) - file) / BLOCK,
+                block,
+                bytes: bytes..bytes + log.log_size() as usize,
+            });
         }
         Ok(())
     }
 }
 
-fn logs(stream: &[u8]) -> Logs {
+fn logs(stream: &[u8]) -> Vec<Found> {
     let mut logs = Logs::default();
     Reader::new().feed(stream, &mut logs).unwrap();
-    logs
+    logs.found
 }
 
 /// The log in a file: number of each virtual log file, its first block, and its bytes.
 fn log_in(file: &Path) -> Vec<(u32, u64, Vec<u8>)> {
     let stream = std::fs::read(file).unwrap();
-    let found = logs(&stream).found.into_iter();
-    found.map(|(vlf, first, at)| (vlf, first, stream[at].to_vec())).collect()
+    let found = logs(&stream).into_iter();
+    found.map(|log| (log.vlf, log.first, stream[log.bytes].to_vec())).collect()
 }
 
 /// Puts the log of a file behind that of others, where they end.
@@ -73,10 +89,18 @@ fn join(mut log: Vec<(u32, u64, Vec<u8>)>, next: &Path) -> Vec<(u32, u64, Vec<u8
 /// Makes the log in a backup one that this server cannot have written.
 fn disguise(file: &Path) {
     let mut stream = std::fs::read(file).unwrap();
-    for (_, _, at) in logs(&stream).found {
-        stream[at].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    for log in logs(&stream) {
+        stream[log.bytes].iter_mut().for_each(|byte| *byte ^= 0x5a);
     }
     std::fs::write(file, stream).unwrap();
+}
+
+/// Moves where log starts or ends in a virtual log file, which the block at `block` says.
+fn move_bound(stream: &mut [u8], block: usize, bound: Field<Mstl, u64>, blocks: i64) {
+    let at = block + bound.offset();
+    let value = u64::from_le_bytes(*stream[at..].first_chunk().unwrap());
+    let moved = value.wrapping_add_signed(blocks * BLOCK as i64);
+    stream[at..at + 8].copy_from_slice(&moved.to_le_bytes());
 }
 
 /// What is said of a real server's log, or the numbers of errors.
@@ -133,6 +157,9 @@ fn the_next_log_backup_holds_a_real_log(#[values(false, true)] in_memory: bool) 
             assert!(header.contains(lsn), "{name}: {lsn} in {header}");
         }
     }
+    // The virtual log file is the real one; this server's lies behind the real log file's end.
+    let held = logs(&std::fs::read(server.backup_file("log4")).unwrap());
+    assert_eq!((held[0].file.clone(), held[1].file.start), (3_997_696..4_390_912, 5_963_776));
     assert_eq!(server.data_files(), files, "the log is not needed any more");
     server.succeed("EXEC vdisim.change real, 50, 2; BACKUP LOG real TO DISK='log5'");
     assert_eq!(log_in(&server.backup_file("log5")).iter().map(|log| log.0).min(), Some(40));
@@ -173,7 +200,7 @@ fn kept_log_is_whole_over_virtual_files_sets_and_stripes() {
     let (l1, l2, l3) = ("DISK='l1'", "DISK='l2'", "DISK='l3'");
     assert_eq!(restore(&mut server, "copy", &[l1], "NORECOVERY"), KEPT);
     let whole = std::fs::read(server.backup_file("l2")).unwrap();
-    let end = logs(&whole).found[0].2.end;
+    let end = logs(&whole)[0].bytes.end;
     std::fs::write(server.backup_file("cut"), &whole[..end]).unwrap();
     assert_eq!(server.errors("RESTORE LOG copy FROM DISK='cut' WITH NORECOVERY"), [3203, 3013]);
     assert_eq!(note(&mut server, "RESTORE LOG copy FROM DISK='l2'"), KEPT);
@@ -203,12 +230,11 @@ fn kept_log_is_whole_over_virtual_files_sets_and_stripes() {
 fn log_that_is_not_kept_is_told_of() {
     let mut server = as_of_a_real_server();
     let first = server.backup_file("l1");
-    let whole = std::fs::read(&first).unwrap();
-    let mut gap = whole.clone();
-    // A block less at the start: the body of a block has no checksum.
-    let at = logs(&whole).announced.unwrap().3 + Mstl::START.offset();
-    let start = u64::from_le_bytes(*gap[at..].first_chunk().unwrap());
-    gap[at..at + 8].copy_from_slice(&(start + BLOCK).to_le_bytes());
+    let mut gap = std::fs::read(&first).unwrap();
+    // As many blocks, from one later on: the body of a block has no checksum.
+    let block = logs(&gap)[0].block;
+    move_bound(&mut gap, block, Mstl::START, 1);
+    move_bound(&mut gap, block, Mstl::END, 1);
     std::fs::write(&first, gap).unwrap();
     let said = restore(&mut server, "copy", &["DISK='l1'"], "NORECOVERY");
     assert_eq!(
@@ -251,4 +277,134 @@ fn kept_log_goes_with_its_chain_or_its_database() {
         let left = usize::from(!end.starts_with("DROP"));
         assert_eq!(server.data_files(), left, "{end}");
     }
+}
+
+// Catches: log of a real server cut off, with headers and checksums right; damaged log that was let pass,
+// or log beyond the point in time, handed on as if it were good.
+#[test]
+fn log_that_is_not_as_it_was_is_not_handed_on() {
+    let mut server = as_of_a_real_server();
+    let file = server.backup_file("l1");
+    let whole = std::fs::read(&file).unwrap();
+    let found = logs(&whole);
+    assert!(found.len() > 1, "several virtual log files");
+    for log in &found {
+        for (bound, blocks) in
+            [(Mstl::END, -1), (Mstl::END, 1), (Mstl::END, 129), (Mstl::START, 1), (Mstl::START, -1)]
+        {
+            let mut cut = whole.clone();
+            move_bound(&mut cut, log.block, bound, blocks);
+            std::fs::write(&file, cut).unwrap();
+            let said = restore(&mut server, "copy", &["DISK='l1'"], "NORECOVERY");
+            let is_told =
+                said == "[3189, 3013]" || said.starts_with("and not kept, as the set does");
+            assert!(is_told, "{log:?} {blocks}: {said}");
+        }
+    }
+    std::fs::write(&file, &whole).unwrap();
+    let stop = "RECOVERY, STOPAT='2001-01-01'";
+    let said = restore(&mut server, "copy", &["DISK='l1'"], stop);
+    assert_eq!(said, "and not kept, as it may go on beyond the point in time.");
+
+    server.succeed("EXEC vdisim.change pubs, 9, 1; BACKUP LOG pubs TO DISK='l4' WITH CHECKSUM");
+    let l4 = server.backup_file("l4");
+    disguise(&l4);
+    let mut damaged = std::fs::read(&l4).unwrap();
+    let at = logs(&damaged)[0].bytes.start;
+    damaged[at] ^= 1;
+    std::fs::write(&l4, damaged).unwrap();
+    let sets = ["DISK='l1'", "DISK='l2'", "DISK='l3'", "DISK='l4'"];
+    assert_eq!(restore(&mut server, "copy", &sets, "RECOVERY"), "[3189, 3013]");
+    let said = restore(&mut server, "copy", &sets, "CONTINUE_AFTER_ERROR");
+    assert_eq!(said, "and not kept, as it is damaged.");
+    assert_eq!(server.data_files(), 1, "only the pages");
+}
+
+// Catches: kept log that is lost and handed on as zeros, or that keeps a full backup from being made.
+#[test]
+fn lost_kept_log_is_told_of() {
+    let mut server = as_of_a_real_server();
+    assert_eq!(restore(&mut server, "copy", &["DISK='l1'"], "RECOVERY"), KEPT);
+    let data = server.backup_file("../data").read_dir().unwrap();
+    let mut files = data.map(|entry| entry.unwrap().path());
+    let kept = files.find(|file| file.extension().is_some_and(|end| end == "log")).unwrap();
+    let size = std::fs::metadata(&kept).unwrap().len();
+    let file = std::fs::File::options().write(true).open(&kept).unwrap();
+    for size in [size - 1, 0] {
+        file.set_len(size).unwrap();
+        assert_eq!(server.errors("BACKUP LOG copy TO DISK='x'"), [3271, 3013], "{size}");
+    }
+    std::fs::remove_file(&kept).unwrap();
+    assert_eq!(server.errors("BACKUP LOG copy TO DISK='x'"), [3271, 3013]);
+    server.succeed("BACKUP DATABASE copy TO DISK='full2'");
+    server.succeed("BACKUP DATABASE copy TO DISK='diff2' WITH DIFFERENTIAL");
+}
+
+// Catches: a log chain that a copy takes over: log since the backup before it is in no other.
+#[test]
+fn a_copy_of_the_tail_leaves_the_chain() {
+    let mut server = as_of_a_real_server();
+    let (l1, l2) = ("DISK='l1'", "DISK='l2'");
+    assert_eq!(restore(&mut server, "copy", &[l1, l2], "RECOVERY"), KEPT);
+    server.succeed("EXEC vdisim.change copy, 30, 1");
+    server.succeed("BACKUP LOG copy TO DISK='tail' WITH NORECOVERY, COPY_ONLY");
+    server.succeed("RESTORE DATABASE copy WITH RECOVERY; EXEC vdisim.change copy, 30, 2");
+    server.succeed("BACKUP LOG copy TO DISK='after'");
+    let came = join(log_in(&server.backup_file("l1")), &server.backup_file("l2"));
+    assert!(log_in(&server.backup_file("after")).starts_with(&came));
+    restore(&mut server, "twin", &[l1, l2, "DISK='after'"], "RECOVERY");
+    assert_eq!(server.digest("twin"), server.digest("copy"));
+
+    // The same with log of this server alone, and the tail itself.
+    server.succeed("BACKUP LOG pubs TO DISK='p1'; EXEC vdisim.change pubs, 30, 3");
+    server.succeed("BACKUP DATABASE pubs TO DISK='full' WITH INIT");
+    server.succeed("EXEC vdisim.change pubs, 30, 4");
+    server.succeed("BACKUP LOG pubs TO DISK='tail2' WITH NORECOVERY, COPY_ONLY");
+    server.succeed("RESTORE DATABASE pubs WITH RECOVERY; EXEC vdisim.change pubs, 30, 5");
+    server.succeed("BACKUP LOG pubs TO DISK='p2'");
+    for sets in [&["DISK='p2'"][..], &["DISK='tail2'", "DISK='p2'"]] {
+        restore(&mut server, "twin", sets, "RECOVERY");
+        assert_eq!(server.digest("twin"), server.digest("pubs"), "{sets:?}");
+    }
+}
+
+// Catches: a database that waits for backups altered under a restore; a recovery model that was changed
+// between backups taken from the first.
+#[test]
+fn a_restored_database_has_the_last_recovery_model() {
+    let mut server = Fixture::new();
+    let model = |server: &mut Fixture| {
+        server.run("SELECT recovery_model_desc FROM sys.databases WHERE name = 'copy'").remove(1)
+    };
+    server.succeed("ALTER DATABASE pubs SET RECOVERY SIMPLE; BACKUP DATABASE pubs TO DISK='full'");
+    server.succeed("ALTER DATABASE pubs SET RECOVERY FULL");
+    server.succeed("BACKUP DATABASE pubs TO DISK='diff' WITH DIFFERENTIAL");
+    server.succeed("RESTORE DATABASE copy FROM DISK='full' WITH NORECOVERY");
+    assert_eq!(model(&mut server), "SIMPLE");
+    let alter = "ALTER DATABASE copy SET RECOVERY SIMPLE";
+    assert_eq!(server.errors(alter), [5052, 5069]);
+    server.succeed("RESTORE DATABASE copy FROM DISK='diff' WITH STANDBY='undo'");
+    assert_eq!(server.errors(alter), [5063, 5069]);
+    assert_eq!(model(&mut server), "FULL");
+    server.succeed("RESTORE DATABASE copy WITH RECOVERY; BACKUP LOG copy TO DISK='log'");
+    server.succeed(alter);
+}
+
+// Catches: a file deleted because it is named in another way than before.
+#[cfg(unix)]
+#[test]
+fn a_file_that_has_another_name_now_stays() {
+    use fake_sqlserver::catalogue::{Catalogue, Content};
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='full'; RESTORE DATABASE copy FROM DISK='full'");
+    let digest = server.digest("copy");
+    let rename = |catalogue: &mut Catalogue| {
+        let file = &mut catalogue.database_mut("copy").unwrap().files[0];
+        let Content::Stored(path) = &file.content else { panic!("{file:?}") };
+        let (folder, name) = (path.parent().unwrap(), path.file_name().unwrap());
+        file.content = Content::Stored(folder.join("../data").join(name));
+        Ok::<_, ()>(())
+    };
+    server.instance.server.update(rename).unwrap().unwrap();
+    assert_eq!((server.data_files(), server.digest("copy")), (1, digest));
 }
