@@ -4,12 +4,18 @@ use std::io;
 
 use crate::block::{Eset, Msci, Msda, Msls, Mstl, Sset, Tape, Volb};
 use crate::configuration::Configuration;
-use crate::header::{LEAD_SIZE, StreamHeader};
+use crate::header::StreamHeader;
 use crate::page::EXTENT_SIZE;
 use crate::record::Record;
 use crate::set_map::{Raid, SetMap};
 use crate::tag::{Tag, stream_id};
 use crate::writer::Writer;
+
+/// Log is written in units of this many bytes, filled up with zeros.
+const LOG_UNIT: u64 = 65536;
+
+/// Lead bytes that the length of MQDA and MQTL counts.
+const LEAD_SIZE: u64 = 2;
 
 /// What stands before the data of a family.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,11 +153,12 @@ impl<W: io::Write> BackupWriter<W> {
     /// [`Self::payload`]. One family carries all log of a backup.
     pub fn begin_log(&mut self, log: &Record<Mstl>) -> io::Result<()> {
         self.writer.block_of_set(log)?;
-        if log.log_size() == 0 {
+        let size = log.log_size().next_multiple_of(LOG_UNIT);
+        if size == 0 {
             return Ok(());
         }
         self.writer.align_payload()?;
-        let length = log.stream_length();
+        let length = size + LEAD_SIZE;
         let attributes = self.checksum_attribute();
         self.writer.begin_payload(&StreamHeader::new(stream_id::MQTL, attributes, length))
     }

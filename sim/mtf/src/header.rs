@@ -56,9 +56,6 @@ impl BlockHeader {
     }
 }
 
-/// Lead bytes, zero, before the payload of MQDA and MQTL, whose length counts them.
-pub(crate) const LEAD_SIZE: u64 = 2;
-
 /// The header of a stream (spec: MTF 1.00a, `MTF_STREAM_HDR`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StreamHeader {

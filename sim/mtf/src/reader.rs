@@ -13,13 +13,16 @@ pub use events::Events;
 
 use crate::configuration::Configuration;
 use crate::error::MtfError;
-use crate::header::{BlockHeader, LEAD_SIZE, StreamHeader};
+use crate::header::{BlockHeader, StreamHeader};
 use crate::page::PAGE_SIZE;
 use crate::record::{Record, Unfit};
 use crate::tag::{Tag, stream_id};
 use descriptor::check_signature;
 use order::Place;
 use payload::{Carry, Content, Payload};
+
+/// Lead bytes, zero, before the payload of MQDA and MQTL.
+const LEAD_SIZE: u64 = 2;
 
 /// Limits in bytes of the metadata streams, which are collected whole. A configuration of 32,767
 /// files, the most that a database may have, takes less than its limit.

@@ -2,15 +2,11 @@
 
 use std::ops::Range;
 
-use crate::header::LEAD_SIZE;
 use crate::lsn::Lsn;
 use crate::record::{Field, Kind, Record, TextRef};
 use crate::tag::{Tag, block_type};
 
 use super::BlockKind;
-
-/// Log is filled up to a multiple of this many bytes.
-const LOG_UNIT: u64 = 65536;
 
 /// SQL Server's configuration block, before the data.
 #[derive(Debug)]
@@ -214,12 +210,6 @@ impl Record<Mstl> {
     /// that carries the log, filled up with zeros to 64 KiB.
     pub fn log_size(&self) -> u64 {
         self.get(Mstl::END).saturating_sub(self.get(Mstl::START))
-    }
-
-    /// Length of the stream with that log: its lead bytes, and the log filled up.
-    pub fn stream_length(&self) -> u64 {
-        let units = self.log_size().div_ceil(LOG_UNIT);
-        units.saturating_mul(LOG_UNIT).saturating_add(LEAD_SIZE)
     }
 }
 

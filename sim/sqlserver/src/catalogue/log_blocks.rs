@@ -170,8 +170,7 @@ impl LogReader {
         Ok(())
     }
 
-    /// That the block to come is not what it should be.
-    pub fn damaged(&self) -> LogDamage {
+    fn damaged(&self) -> LogDamage {
         LogDamage { vlf: self.vlf, block: self.next }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use mtf::{
     Block, Checks, Configuration, EXTENT_PAGES, EXTENT_SIZE, Events, Family, MtfError, PAGE_SIZE,
-    PageId, Raid, Reader, Record, Sfin, Sset, StreamHeader, Tape, stream_id,
+    PageId, Raid, Reader, Record, Sfin, Sset, StreamHeader, Tape,
 };
 use vdi_region::SharedSlice;
 
@@ -132,8 +132,6 @@ struct ComingLog {
     reader: LogReader,
     /// What of it is kept if it is a real server's.
     part: KeptPart,
-    /// Length of its stream.
-    length: u64,
     /// Whether that has its place.
     has_place: bool,
 }
@@ -181,8 +179,7 @@ impl Events for Taker<'_> {
                 self.brought.log_bytes = self.brought.log_bytes.saturating_add(log.log_size());
                 let part = KeptPart::announced(log);
                 let reader = LogReader::new(part.vlf, part.first, part.end);
-                let length = log.stream_length();
-                self.log = Some(ComingLog { reader, part, length, has_place: false });
+                self.log = Some(ComingLog { reader, part, has_place: false });
             }
             _ => {}
         }
@@ -227,14 +224,9 @@ impl Events for Taker<'_> {
         Ok(())
     }
 
-    fn stream(&mut self, header: &StreamHeader, _: u64) -> Result<(), Refused> {
+    fn stream(&mut self, _: &StreamHeader, _: u64) -> Result<(), Refused> {
         self.extent.clear();
-        match &self.log {
-            Some(log) if header.id == stream_id::MQTL && header.length != log.length => {
-                Err(log.reader.damaged().into())
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn pages(&mut self, mut pages: &[u8]) -> Result<(), Refused> {

@@ -340,7 +340,8 @@ fn lost_kept_log_is_told_of() {
     server.succeed("BACKUP DATABASE copy TO DISK='diff2' WITH DIFFERENTIAL");
 }
 
-// Catches: a log chain that a copy takes over: log since the backup before it is in no other.
+// Catches: a log chain that a copy takes over: log since the backup before it is in no other; a chain over
+// two forks that tells of the second.
 #[test]
 fn a_copy_of_the_tail_leaves_the_chain() {
     let mut server = as_of_a_real_server();
@@ -354,6 +355,9 @@ fn a_copy_of_the_tail_leaves_the_chain() {
     assert!(log_in(&server.backup_file("after")).starts_with(&came));
     restore(&mut server, "twin", &[l1, l2, "DISK='after'"], "RECOVERY");
     assert_eq!(server.digest("twin"), server.digest("copy"));
+    // The first fork decides, not the last.
+    let sets = [l1, l2, "DISK='l3'", "DISK='after'"];
+    assert_eq!(restore(&mut server, "twin", &sets, "RECOVERY"), "[4330, 3013]");
 
     // The same with log of this server alone, and the tail itself.
     server.succeed("BACKUP LOG pubs TO DISK='p1'; EXEC vdisim.change pubs, 30, 3");
