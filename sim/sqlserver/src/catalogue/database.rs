@@ -356,7 +356,7 @@ impl Database {
 
     /// Notes down that the backup is safe: the differential base, the log chain and the log that
     /// is no longer needed.
-    pub fn finish_backup(&mut self, facts: &BackupFacts, tail: bool, time: DateTime) {
+    pub fn finish_backup(&mut self, facts: &BackupFacts, time: DateTime) {
         let simple = self.recovery_model == RecoveryModel::Simple;
         match facts.kind {
             SetKind::Full if !facts.copy_only => {
@@ -368,7 +368,8 @@ impl Database {
                     (self.log.chain, self.log.began) = (Some(start), Some(start));
                 }
             }
-            SetKind::Log if !facts.copy_only => {
+            // A chain that has ended meanwhile, or begun anew, is not this backup's.
+            SetKind::Log if !facts.copy_only && self.log.chain_starts(facts.first) => {
                 self.log.chain = Some(ChainPoint { lsn: facts.last, fork: facts.fork });
                 self.log.truncate(facts.last);
             }
@@ -378,12 +379,20 @@ impl Database {
             self.log.end_chain();
             self.log.truncate(facts.last);
         }
-        if tail {
-            self.state = DatabaseState::Restoring(Progress {
-                redo: facts.last,
-                base: self.base,
-                fork: self.fork,
-            });
+    }
+
+    /// Lets nobody use the database from now on, as this backup takes the tail of its log. A server
+    /// that is killed meanwhile leaves it so: RESTORE … WITH RECOVERY makes it usable, and nothing is
+    /// lost.
+    pub fn begin_tail(&mut self, facts: &BackupFacts) {
+        let Database { base, fork, .. } = *self;
+        self.state = DatabaseState::Restoring(Progress { redo: facts.last, base, fork });
+    }
+
+    /// Makes the database usable again if the backup of the tail has failed.
+    pub fn give_tail_up(&mut self, facts: &BackupFacts) {
+        if matches!(self.state, DatabaseState::Restoring(progress) if progress.redo == facts.last) {
+            self.state = DatabaseState::Online;
         }
     }
 

@@ -10,7 +10,7 @@ use super::log_blocks::{BLOCK, FIRST_BLOCK};
 use super::lsn_text;
 
 /// Bytes that a log file has at most. (spec: SFIN, "max size", log)
-const LOG_LIMIT: u64 = 0x200_0000_0000;
+pub(super) const LOG_LIMIT: u64 = 0x200_0000_0000;
 
 /// Log of one recovery path without a gap, as far as restores have brought it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -119,10 +119,11 @@ impl Log {
             kept,
             ..Log::new()
         };
-        if log.kept.is_some() {
-            log.end_virtual_file();
-        } else if redo.slot != 1 || redo.block >= VLF_BLOCKS {
-            log.end_block();
+        let last = log.kept.as_ref().and_then(|kept| kept.parts.last());
+        match last {
+            Some(last) if last.vlf == redo.vlf => log.end_virtual_file(),
+            _ if redo.slot != 1 || redo.block >= VLF_BLOCKS => log.end_block(),
+            _ => {}
         }
         log.write_checkpoint();
         log
@@ -170,6 +171,11 @@ impl Log {
     pub fn truncate(&mut self, lsn: Lsn) {
         self.records.retain(|record| record.lsn >= lsn);
         self.kept.take_if(|kept| kept.end <= lsn);
+    }
+
+    /// Whether the next log backup starts here.
+    pub fn chain_starts(&self, lsn: Lsn) -> bool {
+        self.chain.is_some_and(|chain| chain.lsn == lsn)
     }
 
     /// Ends the log chain: no log backup can be made until a full one begins another.

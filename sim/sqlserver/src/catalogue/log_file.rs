@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use mtf::{Lsn, VirtualLogFile};
 
 use super::database::{BackupFacts, Content, Database, FileKind};
-use super::kept_log::{KeptLog, KeptPart, NotKept, is_whole, join};
+use super::kept_log::{KeptLog, KeptPart, LOG_LIMIT, NotKept, is_whole, join};
 use super::log::Log;
 use super::log_blocks::{BLOCK, encode_log};
 use super::storage::{PageFile, StorageError};
@@ -55,7 +55,8 @@ impl LogKeeper {
             if let (None, Content::Stored(path)) = (&self.before, &self.content) {
                 PageFile::create(path, 0)?;
             }
-            *file = PageFile::open(&self.content)?;
+            let size = self.before.as_ref().map_or(0, |before| before.size);
+            *file = PageFile::open_whole(&self.content, size)?;
         }
         file.as_ref().map_or(Ok(()), |file| file.write(bytes, at))
     }
@@ -127,7 +128,7 @@ impl LogFile {
             None => None,
         };
         let sizes = database.files.iter().filter(|file| file.kind == FileKind::Log);
-        let size = sizes.map(|file| file.size).max().unwrap_or(0);
+        let size = sizes.map(|file| file.size.min(LOG_LIMIT)).max().unwrap_or(0);
         let files = log.virtual_files(first, last, size);
         Ok(LogFile { log, first, last, files, kept })
     }
@@ -147,7 +148,7 @@ impl LogFile {
         let (Some(log), Some(kept)) = (&self.log.kept, &self.kept) else {
             return Ok(self.encode(file, done));
         };
-        if file.sequence > log.end.vlf {
+        if log.parts.last().is_none_or(|last| file.sequence > last.vlf) {
             return Ok(self.encode(file, done));
         }
         let range = file.range(self.first, self.last).unwrap_or_default();

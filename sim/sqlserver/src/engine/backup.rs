@@ -40,9 +40,27 @@ pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer,
         snapshot::materialize(context, &plan.database)?;
     }
     let (database, facts) = context.instance.update(|catalogue| begin(catalogue, plan))?;
+    let done = carry_out(context, plan, &database, &facts);
+    if done.is_err() && plan.options.tail {
+        context.instance.update(|catalogue| {
+            let database = catalogue.database_mut(&plan.database);
+            database.into_iter().for_each(|database| database.give_tail_up(&facts));
+            Ok(())
+        })?;
+    }
+    done
+}
+
+/// Makes the backup that has begun.
+fn carry_out(
+    context: &Context<'_>,
+    plan: &BackupPlan,
+    database: &Database,
+    facts: &BackupFacts,
+) -> Result<Answer, SeveralMessages> {
     let failed = |error| context.storage_failed(&error);
-    let pages = Pages::open(&database).map_err(failed)?;
-    let log = LogFile::open(&database, (facts.first, facts.last)).map_err(failed)?;
+    let pages = Pages::open(database).map_err(failed)?;
+    let log = LogFile::open(database, (facts.first, facts.last)).map_err(failed)?;
     let extents = match plan.options.kind {
         _ if plan.transfer.snapshot => Vec::new(),
         SetKind::Full => pages.allocated().map_err(failed)?,
@@ -69,8 +87,8 @@ pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer,
         context,
         set: SetWriter {
             plan,
-            database: &database,
-            facts: &facts,
+            database,
+            facts,
             profile: context.instance.profile,
             server: &context.instance.name,
             user: &context.login.name,
@@ -94,7 +112,7 @@ pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer,
     context.instance.update(|catalogue| {
         let missing = || Message::new(911, &[&plan.database]);
         let database = catalogue.database_mut(&plan.database).ok_or_else(missing)?;
-        database.finish_backup(&facts, plan.options.tail, started);
+        database.finish_backup(facts, started);
         let id = i32::try_from(catalogue.history.backup_sets.len() + 1).unwrap_or(i32::MAX);
         catalogue.history.backup_sets.push(BackupSetRow { id, ..row });
         Ok(())
@@ -113,7 +131,11 @@ fn begin(
     let missing = || Message::new(911, &[&plan.database]).with_state(11);
     let database = catalogue.database_mut(&plan.database).ok_or_else(missing)?;
     let facts = database.begin_backup(plan.options, Uuid::new_v4())?;
-    Ok((database.clone(), facts))
+    let before = database.clone();
+    if plan.options.tail {
+        database.begin_tail(&facts);
+    }
+    Ok((before, facts))
 }
 
 /// Pages of each file.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use mtf::{
-    Block, Checks, Configuration, EXTENT_PAGES, EXTENT_SIZE, Events, Family, MtfError, PAGE_SIZE,
-    PageId, Raid, Reader, Record, Sfin, Sset, StreamHeader, Tape,
+    Block, Checks, Configuration, EXTENT_PAGES, EXTENT_SIZE, Events, Family, Mstl, MtfError,
+    PAGE_SIZE, PageId, Raid, Reader, Record, Sfin, Sset, StreamHeader, Tape, stream_id,
 };
 use vdi_region::SharedSlice;
 
@@ -120,6 +120,8 @@ struct Taker<'j> {
     /// Pages of each data file of the set that is being read.
     files: HashMap<u16, u32>,
     log: Option<ComingLog>,
+    /// The last virtual log file that was said to have none.
+    vlf: u32,
     /// Pages of an extent that has not come whole.
     extent: Vec<u8>,
     brought: Brought,
@@ -175,7 +177,8 @@ impl Events for Taker<'_> {
             }
             _ if !self.is_wanted() => {}
             Block::Msda(_) => self.brought.rounds.push(Round::default()),
-            Block::Mstl(log) if log.log_size() > 0 => {
+            Block::Mstl(log) if log.log_size() == 0 => self.vlf = log.get(Mstl::VLF_SEQUENCE),
+            Block::Mstl(log) => {
                 self.brought.log_bytes = self.brought.log_bytes.saturating_add(log.log_size());
                 let part = KeptPart::announced(log);
                 let reader = LogReader::new(part.vlf, part.first, part.end);
@@ -224,8 +227,12 @@ impl Events for Taker<'_> {
         Ok(())
     }
 
-    fn stream(&mut self, _: &StreamHeader, _: u64) -> Result<(), Refused> {
+    fn stream(&mut self, header: &StreamHeader, _: u64) -> Result<(), Refused> {
         self.extent.clear();
+        if header.id == stream_id::MQTL && self.is_wanted() && self.log.is_none() {
+            // Its block announces none.
+            return Err(LogDamage { vlf: self.vlf, block: 0 }.into());
+        }
         Ok(())
     }
 
@@ -385,6 +392,7 @@ impl<'j> FamilySink<'j> {
                 to: None,
                 files: HashMap::new(),
                 log: None,
+                vlf: 0,
                 extent: Vec::new(),
                 brought: Brought::default(),
                 failed: None,

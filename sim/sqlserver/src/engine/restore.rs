@@ -150,7 +150,8 @@ impl Target {
         database: &mut Database,
         log: BroughtLog,
     ) -> Result<(), StorageError> {
-        if log.parts.is_empty() {
+        // A set that brings nothing new changes nothing of it.
+        if log.parts.is_empty() || self.facts.last == self.redo {
             return Ok(());
         }
         let kept = match &self.log {
@@ -469,7 +470,16 @@ impl<'j> RestoreJob<'j> {
         let stop = self.plan.stop_at;
         let late = records.iter().find(|record| stop.is_some_and(|stop| record.time > stop));
         if let Some(late) = late {
+            if late.lsn < target.redo {
+                let text = "The specified STOPAT time is too early. All or part of the database is \
+                            already rolled forward beyond that point.";
+                return Err(Message::user(4335, 16, 1, text.to_owned()).into());
+            }
             progress.redo = late.lsn;
+        }
+        if progress.redo != target.redo {
+            // What was left of a chain before has been overtaken.
+            (database.log.chain, database.log.began) = (None, None);
         }
         records.retain(|record| record.lsn >= target.redo && record.lsn < progress.redo);
         let changes: Vec<_> = records

@@ -199,8 +199,8 @@ impl Session {
             if !self.login.is_sysadmin {
                 return Err(missing());
             }
-            check_alterable(database)?;
             for option in &alter.options {
+                check_alterable(database, option)?;
                 match option {
                     DatabaseOption::Recovery(model) => {
                         database.recovery_model = match model {
@@ -283,21 +283,20 @@ impl Session {
     }
 }
 
-/// Refuses to alter a database that waits for backups.
-fn check_alterable(database: &Database) -> Result<(), Message> {
-    match database.state {
-        DatabaseState::Restoring(_) => {
+/// Refuses to alter a database that waits for backups; whoever uses one on standby may be sent away.
+fn check_alterable(database: &Database, option: &DatabaseOption) -> Result<(), Message> {
+    let name = &database.name;
+    let (number, text) = match (&database.state, option) {
+        (DatabaseState::Restoring(_), _) => {
             let text =
                 "ALTER DATABASE is not permitted while a database is in the Restoring state.";
-            Err(Message::user(5052, 16, 1, text.to_owned()))
+            (5052, text.to_owned())
         }
-        DatabaseState::Standby(_) => {
-            let name = &database.name;
-            let text = format!(
-                "Database '{name}' is in warm standby. A warm-standby database is read-only."
-            );
-            Err(Message::user(5063, 16, 1, text))
+        (DatabaseState::Standby(_), DatabaseOption::Recovery(_) | DatabaseOption::ReadOnly(_)) => {
+            let text = "is in warm standby. A warm-standby database is read-only.";
+            (5063, format!("Database '{name}' {text}"))
         }
-        DatabaseState::Online | DatabaseState::Offline => Ok(()),
-    }
+        _ => return Ok(()),
+    };
+    Err(Message::user(number, 16, 1, text))
 }

@@ -118,7 +118,7 @@ impl History {
             seen(&self.database).into_iter().filter(|(page, _)| in_backup(page / 8)).collect();
         let log = self.database.log.records.iter();
         let log = log.filter(|r| r.lsn >= facts.first && r.lsn < facts.last).copied().collect();
-        self.database.finish_backup(&facts, false, now());
+        self.database.finish_backup(&facts, now());
         let base = match kind {
             SetKind::Full if !copy_only => Some(self.tapes.len()),
             _ => self.base,
@@ -252,7 +252,7 @@ fn existing_databases_are_protected() {
     let full = BackupOptions { kind: SetKind::Full, copy_only: false, tail: false };
     let mut sales = database(RecoveryModel::Full);
     let facts = sales.begin_backup(full, Uuid::new_v4()).unwrap();
-    sales.finish_backup(&facts, false, now());
+    sales.finish_backup(&facts, now());
     let check = |existing: &Database, replace| {
         number(check_target("sales", Some(existing), &facts, now(), replace, false))
     };
@@ -270,7 +270,7 @@ fn recovery_starts_a_path_of_its_own() {
     let backup = |database: &mut Database, kind| {
         let options = BackupOptions { kind, copy_only: false, tail: false };
         let facts = database.begin_backup(options, Uuid::new_v4()).unwrap();
-        database.finish_backup(&facts, false, now());
+        database.finish_backup(&facts, now());
         facts
     };
     let mut sales = database(RecoveryModel::Full);
@@ -293,6 +293,30 @@ fn recovery_starts_a_path_of_its_own() {
     assert!(number(next(&on_old, &later)) != 0, "log of another path");
 }
 
+// Catches: a chain that has ended, with its log, and goes on where a log backup of it ends later.
+#[test]
+fn a_chain_that_has_ended_stays_so() {
+    let mut database = database(RecoveryModel::Full);
+    let options = |kind| BackupOptions { kind, copy_only: false, tail: false };
+    let begin = |database: &mut Database, kind| {
+        database.begin_backup(options(kind), Uuid::new_v4()).unwrap()
+    };
+    let full = begin(&mut database, SetKind::Full);
+    database.finish_backup(&full, now());
+    change(&mut database, 5, 1).unwrap();
+    let log = begin(&mut database, SetKind::Log);
+    database.log.end_chain();
+    let after_end = database.clone();
+    database.finish_backup(&log, now());
+    assert_eq!(database, after_end);
+    change(&mut database, 5, 2).unwrap();
+    let full = begin(&mut database, SetKind::Full);
+    database.finish_backup(&full, now());
+    let anew = database.clone();
+    database.finish_backup(&log, now());
+    assert_eq!(database, anew);
+}
+
 // Catches: a change lost between two processes, or a state that does not come back.
 #[test]
 fn two_servers_of_a_folder_see_one_catalogue() {
@@ -303,7 +327,8 @@ fn two_servers_of_a_folder_see_one_catalogue() {
         let options = BackupOptions { kind: SetKind::Full, copy_only: false, tail: false };
         let facts = pubs.begin_backup(options, Uuid::new_v4())?;
         change(pubs, 40, 1)?;
-        pubs.finish_backup(&facts, true, now());
+        pubs.begin_tail(&facts);
+        pubs.finish_backup(&facts, now());
         Ok::<_, Message>(pubs.clone())
     });
     let changed = changed.unwrap().unwrap();
