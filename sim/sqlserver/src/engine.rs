@@ -18,6 +18,7 @@ mod placing;
 mod restore;
 mod set;
 mod snapshot;
+mod target;
 mod whole;
 
 pub(crate) use backup::backup;

@@ -9,11 +9,11 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use mtf::{Configuration, Lsn, PageId, Scin, Sfgi, Sfin};
+use mtf::{Configuration, PageId, Scin, Sfgi, Sfin};
 use uuid::Uuid;
 use vdi_protocol::Direction;
 
-use super::arrival::{remove_files, take_in};
+use super::arrival::take_in;
 use super::context::{Answer, Context, Progress as Told};
 use super::device;
 use super::facts::{check_release, date_time, facts, recovery_model};
@@ -24,11 +24,12 @@ use super::log_words::LogWords;
 use super::password;
 use super::placement::Places;
 use super::snapshot;
+use super::target::Target;
 use super::whole::check_whole;
 use crate::catalogue::{
-    Access, Arrived, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState,
-    ExtentId, FileKind, Filegroup, Log, LogKeeper, LogRecord, NotKept, PageChange, Pages, Progress,
-    RecoveryModel, RestoreRow, SetKind, StorageError, check_target,
+    Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
+    Filegroup, Log, LogKeeper, LogRecord, NotKept, PageChange, Pages, RecoveryModel, RestoreRow,
+    SetKind, check_target,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{RestorePlan, SequenceEnd, now};
@@ -111,96 +112,6 @@ fn recover_only(context: &Context<'_>, plan: &RestorePlan) -> Result<Answer, Sev
         }
     })?;
     Ok(Answer { messages: vec![success("RESTORE DATABASE", 0, clock.elapsed())], rows: None })
-}
-
-/// What a restore has settled when it has seen the first head.
-#[derive(Debug)]
-struct Target {
-    facts: BackupFacts,
-    /// How far the database gets.
-    progress: Progress,
-    /// The first record to apply.
-    redo: Lsn,
-    database: Database,
-    pages: Pages,
-    /// Where pages wait that are for files which stand already; none if the files are new.
-    waiting: Option<Pages>,
-    /// The files that this restore has made.
-    made: Vec<DatabaseFile>,
-    /// Where a real server's log goes, or why it is not kept.
-    log: Result<LogKeeper, NotKept>,
-    /// What is told of the progress.
-    told: Told,
-}
-
-impl Target {
-    /// Removes what a failed restore has made.
-    fn remove(&self) {
-        if let Some(waiting) = &self.waiting {
-            remove_files(&waiting.database().files);
-        }
-        remove_files(&self.made);
-        self.log.iter().for_each(LogKeeper::discard);
-    }
-
-    /// Keeps the log of a real server that has come for `database`, and tells the client of it.
-    fn keep_log(
-        &self,
-        context: &Context<'_>,
-        database: &mut Database,
-        log: BroughtLog,
-    ) -> Result<(), StorageError> {
-        // A set that brings nothing new changes nothing of it.
-        if log.parts.is_empty() || self.facts.last == self.redo {
-            return Ok(());
-        }
-        let kept = match &self.log {
-            _ if log.is_damaged => Err(NotKept::Damaged),
-            Ok(keeper) => keeper.finish(&self.facts, log.parts)?,
-            Err(why) => Err(*why),
-        };
-        let fate = match &kept {
-            Ok(_) => "but kept for the next log backup".to_owned(),
-            Err(why) => format!("and not kept, {why}"),
-        };
-        let text = format!(
-            "The log in this backup set was written by a real server. Its place in the log chain \
-             was checked; its records are not replayed, {fate}."
-        );
-        context.tell(Message::user(0, 10, 1, text));
-        if kept.is_err() {
-            self.log.iter().for_each(LogKeeper::discard);
-        }
-        database.log.kept = kept.ok();
-        Ok(())
-    }
-
-    /// Writes what the log has changed, and returns what of the database now waits beside its files:
-    /// that, and the `extents` that came.
-    fn write_changes(
-        &self,
-        mut extents: Vec<ExtentId>,
-        changes: &[(PageId, PageChange)],
-    ) -> Result<Option<Arrived>, StorageError> {
-        let Some(waiting) = &self.waiting else {
-            self.pages.write_changes(changes)?;
-            return Ok(None);
-        };
-        let is_generated = |id: u16| {
-            let content = self.database.file(id).map(|file| &file.content);
-            matches!(content, Some(Content::Generated(_)))
-        };
-        let mut touched: Vec<_> = changes.iter().map(|(page, _)| ExtentId::of(*page)).collect();
-        touched.retain(|id| !is_generated(id.file) && extents.binary_search(id).is_err());
-        touched.sort_unstable();
-        touched.dedup();
-        self.pages.copy_extents(&touched, waiting)?;
-        waiting.write_changes(changes)?;
-        extents.extend(touched);
-        let files = waiting.database().data_files();
-        let files = files.map(|file| (file.id, file.content.clone())).collect();
-        Ok(Some(Arrived { files, extents }))
-    }
 }
 
 pub(super) struct RestoreJob<'j> {
@@ -465,23 +376,11 @@ impl<'j> RestoreJob<'j> {
                 .map(|id| ChangedExtent { file: id.file, extent: id.extent, lsn })
                 .collect();
         }
-        let mut progress = target.progress;
-        records.sort_unstable_by_key(|record| record.lsn);
-        let stop = self.plan.stop_at;
-        let late = records.iter().find(|record| stop.is_some_and(|stop| record.time > stop));
-        if let Some(late) = late {
-            if late.lsn < target.redo {
-                let text = "The specified STOPAT time is too early. All or part of the database is \
-                            already rolled forward beyond that point.";
-                return Err(Message::user(4335, 16, 1, text.to_owned()).into());
-            }
-            progress.redo = late.lsn;
-        }
+        let progress = target.redo_until(&mut records, self.plan.stop_at)?;
         if progress.redo != target.redo {
             // What was left of a chain before has been overtaken.
             (database.log.chain, database.log.began) = (None, None);
         }
-        records.retain(|record| record.lsn >= target.redo && record.lsn < progress.redo);
         let changes: Vec<_> = records
             .iter()
             .map(|record| (record.page_id(), PageChange { seed: record.seed, lsn: record.lsn }))
