@@ -471,7 +471,7 @@ impl Database {
             let Progress { redo, base, fork } = *progress;
             self.base = base;
             if self.log.chain.is_some() && self.log.next == redo {
-                // Nothing has been restored since the backup of its tail.
+                // Nothing that is new has been restored since the backup of its tail.
                 self.log.fork_off(self.fork);
             } else {
                 let chained = self.recovery_model != RecoveryModel::Simple;

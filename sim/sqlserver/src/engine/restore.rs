@@ -377,10 +377,6 @@ impl<'j> RestoreJob<'j> {
                 .collect();
         }
         let progress = target.redo_until(&mut records, self.plan.stop_at)?;
-        if progress.redo != target.redo {
-            // What was left of a chain before has been overtaken.
-            (database.log.chain, database.log.began) = (None, None);
-        }
         let changes: Vec<_> = records
             .iter()
             .map(|record| (record.page_id(), PageChange { seed: record.seed, lsn: record.lsn }))
