@@ -266,6 +266,23 @@ fn log_that_is_not_kept_is_told_of() {
     assert_eq!(server.data_files(), 2, "the pages of two databases");
 }
 
+// Catches: log of one path taken for that of two, as the set starts where its path does.
+#[test]
+fn log_that_starts_at_a_fork_is_kept() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='full'");
+    restore(&mut server, "copy", &[], "");
+    server.succeed("RESTORE DATABASE copy WITH RECOVERY; EXEC vdisim.change copy, 9, 1");
+    server.succeed("BACKUP LOG copy TO DISK='l1'");
+    disguise(&server.backup_file("l1"));
+    assert_eq!(restore(&mut server, "twin", &["DISK='l1'"], "RECOVERY"), KEPT);
+    server.succeed("BACKUP LOG twin TO DISK='l2'");
+    let came = log_in(&server.backup_file("l1"));
+    assert!(log_in(&server.backup_file("l2")).starts_with(&came));
+    let forks = "and not kept, as its recovery path forks in the backup set.";
+    assert_eq!(restore(&mut server, "third", &["DISK='l1'", "DISK='l2'"], "RECOVERY"), forks);
+}
+
 // Catches: log kept, and its file, that no backup will ever hold.
 #[test]
 fn kept_log_goes_with_its_chain_or_its_database() {
