@@ -297,7 +297,7 @@ impl Database {
     }
 
     /// Checks that a backup can be made, and says what will be in it. The checkpoint is written
-    /// to the log here; nothing else changes before [`Self::finish_backup`].
+    /// to the log here; [`Self::finish_backup`] notes down what has come of it.
     ///
     /// # Errors
     ///
@@ -362,7 +362,9 @@ impl Database {
             SetKind::Full if !facts.copy_only => {
                 self.base = Some(DifferentialBase { lsn: facts.checkpoint, set: facts.set, time });
                 self.changed.retain(|extent| extent.lsn >= facts.checkpoint);
-                if !simple && self.log.chain.is_none() {
+                // The log since must be there: the recovery model may have been another meanwhile.
+                let is_there = facts.first >= self.log.truncated;
+                if !simple && self.log.chain.is_none() && is_there {
                     self.log.truncate(facts.first);
                     let start = ChainPoint { lsn: facts.first, fork: facts.fork };
                     (self.log.chain, self.log.began) = (Some(start), Some(start));

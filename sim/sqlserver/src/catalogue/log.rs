@@ -69,6 +69,9 @@ pub struct Log {
     /// Where the present recovery path left the one before.
     #[serde(default, with = "lsn_text")]
     pub forked: Lsn,
+    /// What is before this is not in the records any more.
+    #[serde(default, with = "lsn_text")]
+    pub truncated: Lsn,
     /// Records not yet truncated, in order.
     pub records: Vec<LogRecord>,
     /// A real server's log that the last restores have brought, until it is truncated.
@@ -96,6 +99,7 @@ impl Log {
             chain: None,
             began: None,
             forked: Lsn::default(),
+            truncated: Lsn::default(),
             records: Vec::new(),
             kept: None,
         }
@@ -169,6 +173,7 @@ impl Log {
 
     /// Forgets the log before `lsn`.
     pub fn truncate(&mut self, lsn: Lsn) {
+        self.truncated = self.truncated.max(lsn);
         self.records.retain(|record| record.lsn >= lsn);
         self.kept.take_if(|kept| kept.end <= lsn);
     }

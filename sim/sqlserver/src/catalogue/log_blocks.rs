@@ -116,11 +116,6 @@ impl LogReader {
         LogReader { vlf, first, next: first, end, carry, is_own: None, has_bytes: false, records }
     }
 
-    /// The virtual log file.
-    pub fn vlf(&self) -> u32 {
-        self.vlf
-    }
-
     /// Takes the next bytes. Zeros behind the last block fill a unit of the stream up. A real server's
     /// blocks go to `pass_on`, with the number of the first.
     ///

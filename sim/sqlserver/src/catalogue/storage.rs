@@ -1,4 +1,4 @@
-//! The pages of a database: read for backups, written by restores and changes.
+//! The files of a database, and its pages in them: read for backups, written by restores and changes.
 
 #[cfg(unix)]
 mod posix;

@@ -92,7 +92,7 @@ fn same_name(left: &str, right: &str) -> bool {
 /// Deletes a file of a database.
 pub(crate) fn remove_stored(path: &Path) {
     // One that is gone needs no removal. One that cannot be removed is tried again with the next
-    // restore of the database, if it is in the data folder.
+    // restore of a database of that name, if it is in the data folder.
     let _ = fs::remove_file(path);
 }
 
@@ -253,7 +253,7 @@ impl Server {
         self.take(name.to_lowercase())
     }
 
-    /// Takes the sole right to truncate a database's log, likewise.
+    /// Takes the sole right to back up a database's log or restore it, likewise.
     pub fn reserve_log(&self, name: &str) -> Option<Reservation<'_>> {
         self.take(log_of(name))
     }
@@ -343,6 +343,7 @@ impl Server {
             let mut changed = catalogue.clone();
             let result = change(&mut changed);
             if result.is_ok() {
+                remove_unnamed(&catalogue.stored(), &changed.stored());
                 *catalogue = changed;
             }
             return Ok(result);

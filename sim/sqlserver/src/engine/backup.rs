@@ -36,19 +36,25 @@ pub(crate) fn backup(context: &Context<'_>, plan: &BackupPlan) -> Result<Answer,
         _ => server.reserve(&plan.database),
     };
     let _reserved = reserved.ok_or_else(|| Message::new(3023, &[]))?;
+    let _alone = match plan.options.tail {
+        true => Some(server.reserve(&plan.database).ok_or_else(|| Message::new(3101, &[]))?),
+        false => None,
+    };
     if plan.transfer.snapshot {
         snapshot::materialize(context, &plan.database)?;
     }
     let (database, facts) = context.instance.update(|catalogue| begin(catalogue, plan))?;
-    let done = carry_out(context, plan, &database, &facts);
-    if done.is_err() && plan.options.tail {
-        context.instance.update(|catalogue| {
-            let database = catalogue.database_mut(&plan.database);
-            database.into_iter().for_each(|database| database.give_tail_up(&facts));
-            Ok(())
-        })?;
-    }
-    done
+    carry_out(context, plan, &database, &facts).map_err(|mut failed| {
+        if plan.options.tail {
+            let given_up = context.instance.update(|catalogue| {
+                let database = catalogue.database_mut(&plan.database);
+                database.into_iter().for_each(|database| database.give_tail_up(&facts));
+                Ok(())
+            });
+            failed.0.extend(given_up.err().into_iter().flat_map(|messages| messages.0));
+        }
+        failed
+    })
 }
 
 /// Makes the backup that has begun.

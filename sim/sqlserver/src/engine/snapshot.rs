@@ -35,8 +35,11 @@ pub(super) fn materialize(context: &Context<'_>, name: &str) -> Result<(), Sever
     take_in(context, name)?;
     loop {
         let catalogue = context.instance.catalogue()?;
-        // The statement itself tells of a database that is not there.
+        // The statement itself tells of a database that is not there, or cannot be used.
         let Some(before) = catalogue.database(name) else { return Ok(()) };
+        if before.state != DatabaseState::Online {
+            return Ok(());
+        }
         let after = with_files(before, &context.instance.server);
         if after.files.iter().any(|file| matches!(file.content, Content::Memory(_))) {
             return Err(Message::new(3015, &[&"SNAPSHOT of a database in memory"]).into());
@@ -44,9 +47,7 @@ pub(super) fn materialize(context: &Context<'_>, name: &str) -> Result<(), Sever
         if after == *before {
             return Ok(());
         }
-        if let DatabaseState::Online = before.state {
-            write_files(before, &after).map_err(failed)?;
-        }
+        write_files(before, &after).map_err(failed)?;
         let is_current = context.instance.update(|catalogue| {
             let is_same = catalogue.database(name) == Some(before);
             if is_same {

@@ -49,8 +49,12 @@ impl Target {
         database: &mut Database,
         log: BroughtLog,
     ) -> Result<(), StorageError> {
-        // A set that brings nothing new changes nothing of it.
-        if log.parts.is_empty() || self.facts.last == self.redo {
+        if log.parts.is_empty() {
+            return Ok(());
+        }
+        if self.facts.last == self.redo {
+            // A set that brings nothing new changes nothing of it.
+            self.log.iter().for_each(LogKeeper::discard);
             return Ok(());
         }
         let kept = match &self.log {

@@ -315,6 +315,15 @@ fn a_chain_that_has_ended_stays_so() {
     let anew = database.clone();
     database.finish_backup(&log, now());
     assert_eq!(database, anew);
+
+    // A full backup begins no chain over log that is gone.
+    database.log.end_chain();
+    let full = begin(&mut database, SetKind::Full);
+    database.recovery_model = RecoveryModel::Simple;
+    change(&mut database, 5, 3).unwrap();
+    database.recovery_model = RecoveryModel::Full;
+    database.finish_backup(&full, now());
+    assert_eq!(database.log.chain, None);
 }
 
 // Catches: a change lost between two processes, or a state that does not come back.

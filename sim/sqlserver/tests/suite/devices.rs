@@ -256,6 +256,8 @@ fn several_backups_run_at_once() {
             held.iter().for_each(|(begun, _, _)| begun.recv().unwrap());
             let second = errors(instance, "BACKUP DATABASE pubs TO DISK='x'");
             assert_eq!(second, [3023, 3013]);
+            let tail = errors(instance, "BACKUP LOG pubs TO DISK='x' WITH NORECOVERY");
+            assert_eq!(tail, [3101, 3013], "a full backup would end behind the tail");
             held.iter().for_each(|(_, go_on, _)| go_on.send(()).unwrap());
             for statement in statements {
                 assert_eq!(statement.join().unwrap(), [0_u32; 0]);
@@ -425,6 +427,7 @@ fn one_log_backup_runs_at_once() {
             begun.recv().unwrap();
             for (batch, expected) in [
                 ("BACKUP LOG pubs TO DISK='x'", &[3023, 3013][..]),
+                ("BACKUP LOG pubs TO DISK='x' WITH NORECOVERY", &[3023, 3013]),
                 ("RESTORE DATABASE pubs FROM DISK='full' WITH REPLACE", &[3101, 3013]),
                 ("DROP DATABASE pubs", &[3702]),
                 ("BACKUP DATABASE pubs TO DISK='y'", &[]),
@@ -462,6 +465,7 @@ fn nothing_changes_behind_the_tail_of_the_log() {
             let statement = scope.spawn(move || errors(instance, backup));
             begun.recv().unwrap();
             assert_eq!(errors(instance, change), [927]);
+            assert_eq!(errors(instance, "BACKUP DATABASE pubs TO DISK='x'"), [3023, 3013]);
             go_on.send(()).unwrap();
             assert_eq!(statement.join().unwrap(), [0_u32; 0]);
         });
@@ -481,6 +485,18 @@ fn nothing_changes_behind_the_tail_of_the_log() {
         }
         assert_eq!(server.digest("copy"), server.digest("pubs"));
     });
+}
+
+// Catches: files that are named and were never made, in the place of pages that are generated.
+#[test]
+fn a_snapshot_of_a_database_that_is_offline_costs_nothing() {
+    let mut server = Fixture::new();
+    let digest = server.digest("pubs");
+    server.succeed("ALTER DATABASE pubs SET OFFLINE");
+    let backup = "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='nobody' WITH SNAPSHOT";
+    assert_eq!(server.errors(backup), [927, 3013]);
+    server.succeed("ALTER DATABASE pubs SET ONLINE");
+    assert_eq!(server.digest("pubs"), digest);
 }
 
 // Catches: the files of a database taken for some that were made in vain, as it was altered just before its

@@ -419,7 +419,9 @@ fn a_copy_of_the_tail_leaves_the_chain() {
     server.succeed("EXEC vdisim.change copy, 30, 1");
     server.succeed("BACKUP LOG copy TO DISK='tail' WITH NORECOVERY, COPY_ONLY");
     // It brings nothing that is not there.
+    let files = server.data_files();
     server.run("RESTORE LOG copy FROM DISK='tail' WITH RECOVERY");
+    assert_eq!(server.data_files(), files);
     server.succeed("EXEC vdisim.change copy, 30, 2; BACKUP LOG copy TO DISK='after'");
     let came = join(log_in(&server.backup_file("l1")), &server.backup_file("l2"));
     assert!(log_in(&server.backup_file("after")).starts_with(&came));
