@@ -385,6 +385,10 @@ impl<'j> RestoreJob<'j> {
         database.arrived = target.write_changes(extents.clone(), &changes).map_err(failed)?;
         database.apply(&changes);
         target.keep_log(self.context, &mut database, foreign).map_err(failed)?;
+        if database.fork != progress.fork {
+            // The log that was left belongs to another recovery path, wherever it ends.
+            (database.log.chain, database.log.began) = (None, None);
+        }
         database.fork = progress.fork;
         database.state = match self.plan.end {
             SequenceEnd::Standby => DatabaseState::Standby(progress),

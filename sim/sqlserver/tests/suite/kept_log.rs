@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use fake_sqlserver::catalogue::{Catalogue, Server};
-use mtf::{Block, Events, Field, Mstl, MtfError, Reader, Record, StreamHeader, stream_id};
+use mtf::{Block, Events, Field, Lsn, Mstl, MtfError, Reader, Record, StreamHeader, stream_id};
 use rstest::rstest;
 
 use crate::golden::golden;
@@ -442,6 +442,32 @@ fn a_copy_of_the_tail_leaves_the_chain() {
         restore(&mut server, "twin", sets, "RECOVERY");
         assert_eq!(server.digest("twin"), server.digest("pubs"), "{sets:?}");
     }
+}
+
+// Catches: log of a database taken for that of a copy of it, whose backup is restored onto it and ends with
+// the same LSN.
+#[test]
+fn the_log_of_another_path_does_not_go_on() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='full'");
+    for (name, seed) in [("copy", 1), ("other", 2)] {
+        restore(&mut server, name, &[], "");
+        server.succeed(&format!("RESTORE DATABASE {name} WITH RECOVERY"));
+        server.succeed(&format!("EXEC vdisim.change {name}, 9, {seed}"));
+    }
+    server.succeed("BACKUP LOG copy TO DISK='tail' WITH NORECOVERY, COPY_ONLY");
+    let meet = |catalogue: &mut Catalogue| {
+        let end = catalogue.database("copy").unwrap().log.next;
+        // The backup writes a checkpoint, which takes a block.
+        catalogue.database_mut("other").unwrap().log.next = Lsn { block: end.block - 1, ..end };
+        Ok::<_, ()>(())
+    };
+    server.instance.server.update(meet).unwrap().unwrap();
+    server.succeed("BACKUP DATABASE other TO DISK='diff' WITH DIFFERENTIAL");
+    server.succeed("RESTORE DATABASE copy FROM DISK='diff' WITH RECOVERY");
+    server.succeed("BACKUP LOG copy TO DISK='after'");
+    let said = restore(&mut server, "twin", &["DISK='after'"], "RECOVERY");
+    assert_eq!(said, "[4305, 3013]", "it starts where the differential backup ended");
 }
 
 // Catches: a database that waits for backups altered under a restore; a recovery model that was changed
