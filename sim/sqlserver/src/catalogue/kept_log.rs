@@ -226,6 +226,9 @@ mod tests {
         let last = Lsn { vlf: 8, block: 16, slot: 1 };
         assert!(is_whole(&[part(7, 20, 4096)], first, last));
         assert!(!is_whole(&[part(7, 20, 4096)], first, Lsn { block: 17, ..last }));
+        // Behind the last number there is none for log to go on in.
+        let [first, last] = [20, 30].map(|block| Lsn { vlf: u32::MAX, block, slot: 1 });
+        assert!(!is_whole(&[part(u32::MAX, 20, 30)], first, last));
     }
 
     // Catches: parts of one virtual log file as several files, one that seems smaller than it is, an older

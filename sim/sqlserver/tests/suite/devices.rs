@@ -495,6 +495,7 @@ fn a_snapshot_of_a_database_that_is_offline_costs_nothing() {
     server.succeed("ALTER DATABASE pubs SET OFFLINE");
     let backup = "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='nobody' WITH SNAPSHOT";
     assert_eq!(server.errors(backup), [927, 3013]);
+    assert_eq!(server.data_files(), 0, "nothing is made for a backup that is refused");
     server.succeed("ALTER DATABASE pubs SET ONLINE");
     assert_eq!(server.digest("pubs"), digest);
 }

@@ -395,16 +395,20 @@ fn real_log_may_end_with_its_virtual_log_file() {
     assert_eq!(server.digest("twin"), server.digest("copy"));
 }
 
-// Catches: kept log that is lost and handed on as zeros, or that keeps a full backup from being made.
+// Catches: kept log that is lost and handed on as zeros, or goes on behind what is lost, or that keeps a full backup from being made.
 #[test]
 fn lost_kept_log_is_told_of() {
     let mut server = as_of_a_real_server();
-    assert_eq!(restore(&mut server, "copy", &["DISK='l1'"], "RECOVERY"), KEPT);
+    assert_eq!(restore(&mut server, "copy", &["DISK='l1'"], "NORECOVERY"), KEPT);
     let data = server.backup_file("../data").read_dir().unwrap();
     let mut files = data.map(|entry| entry.unwrap().path());
     let kept = files.find(|file| file.extension().is_some_and(|end| end == "log")).unwrap();
     let size = std::fs::metadata(&kept).unwrap().len();
     let file = std::fs::File::options().write(true).open(&kept).unwrap();
+    file.set_len(size - 1).unwrap();
+    let next = "RESTORE LOG copy FROM DISK='l2'";
+    assert_eq!(server.errors(next), [3271, 3013], "it would go on behind a gap");
+    server.succeed("RESTORE DATABASE copy WITH RECOVERY");
     for size in [size - 1, 0] {
         file.set_len(size).unwrap();
         assert_eq!(server.errors("BACKUP LOG copy TO DISK='x'"), [3271, 3013], "{size}");
