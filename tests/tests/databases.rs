@@ -161,6 +161,7 @@ fn the_running_servers_databases_are_meant() {
     let mut sql = scene.vdisim("sql");
     sql.args(create);
     scene.run(sql).expect(0);
+    assert!(scene.path("elsewhere/catalogue.json").exists(), "the folder of --data is used");
     let file = scene.path("file").display().to_string();
     both(&scene, &format!("client backup --set s --file {file}"), "backup --set s --database mine")
         .expect(0);

@@ -89,6 +89,17 @@ fn a_backup_and_a_restore_in_two_calls(#[case] server: &[&str]) {
     assert_eq!(installed.scene.objects(), Vec::<String>::new());
 }
 
+// Catches: a certificate taken unchecked though -N asks for a checked one and no -C says otherwise.
+#[test]
+fn a_certificate_is_not_trusted_unasked() {
+    let installed = Installed::new();
+    let ended =
+        installed.sqlcmd(&["-S", "server.invalid", "-U", "sa", "-P", "p", "-N", "-Q", "SELECT 1"]);
+    ended.expect(1);
+    let said = format!("{}{}", ended.out, ended.err);
+    assert!(said.contains("certificate cannot be checked"), "{said}");
+}
+
 // Catches: waiting for a client that has not begun, and exit codes that do not tell.
 #[rstest]
 #[case(&["-b"], 1)]

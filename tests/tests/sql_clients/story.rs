@@ -81,6 +81,12 @@ pub(crate) fn story(serving: Serving, mut connect: impl FnMut(&Serving) -> Box<d
         log.contains("The statement was cancelled") && log.contains("Error: 3041")
     });
     assert!(serving.log().contains("Operating system error 995("), "{}", serving.log());
+    let cause = "With the client for longest: command";
+    assert!(
+        serving.log().contains("Cause: ") && serving.log().contains(cause),
+        "{}",
+        serving.log()
+    );
     vdi.kill();
     let mut vdi = serving.vdi_client("restore", "halfway", &file, STALL);
     connect(&serving).cancel(&restore("halfway"), "25 percent processed.");

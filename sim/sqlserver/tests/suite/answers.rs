@@ -99,6 +99,7 @@ fn sp_executesql_passes_parameters_both_ways() {
 #[case("RESTORE DATABASE pubs FROM DISK='missing'", &[3201, 3013])]
 #[case("RESTORE DATABASE pubs WITH RECOVERY", &[3153, 3013])]
 #[case("RESTORE HEADERONLY FROM DISK='missing'", &[3201, 3013])]
+#[case("RESTORE REWINDONLY FROM DISK='missing'", &[3216, 3013])]
 #[case("RESTORE DATABASE master FROM DISK='x'", &[3102, 3013])]
 #[case("USE nowhere SELECT 1/0", &[911, 8134])]
 #[case("SELECT 1/0 SELECT FROM", &[156])]

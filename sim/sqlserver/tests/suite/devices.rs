@@ -10,7 +10,7 @@ use fake_sqlserver::session::{Instance, Login, Session, TextClient};
 use mtf::{EXTENT_SIZE, page_id};
 use rstest::rstest;
 use vdi_device::{ClientDevice, ClientSet};
-use vdi_protocol::{CommandCode, CompletionCode, HResult, VdConfig};
+use vdi_protocol::{CommandCode, CompletionCode, Features, HResult, VdConfig};
 
 use crate::server::Fixture;
 use crate::wholeness::layout;
@@ -43,13 +43,13 @@ pub(crate) fn list(set: &str, count: usize) -> String {
     devices.collect::<Vec<_>>().join(", ")
 }
 
-/// Keeps what is written and hands out `stream`; refuses a Flush if it `loses` what was written. Tells
+/// Keeps what is written and hands out `stream`; refuses the command with which it `loses` that. Tells
 /// `moved` how many bytes have gone, before every answer and at the end.
 fn serve(
     set: &ClientSet,
     device: &ClientDevice,
     stream: &[u8],
-    loses: bool,
+    loses: Option<CommandCode>,
     mut moved: impl FnMut(usize),
 ) -> Vec<u8> {
     let (mut written, mut at) = (Vec::new(), 0);
@@ -84,7 +84,7 @@ fn serve(
                 };
                 (code, count)
             }
-            CommandCode::FLUSH if loses => (CompletionCode::ERROR_DISK_FULL, 0),
+            code if Some(code) == loses => (CompletionCode::ERROR_DISK_FULL, 0),
             _ => (CompletionCode::ERROR_SUCCESS, 0),
         };
         // The set may have been aborted meanwhile.
@@ -98,18 +98,21 @@ pub(crate) fn client(
     set: &str,
     streams: Vec<Vec<u8>>,
 ) -> thread::JoinHandle<Vec<Vec<u8>>> {
-    client_that(instance, set, streams, false)
+    client_that(instance, set, streams, None)
 }
 
-/// A client that refuses the Flush if it `loses` what was written.
+/// A client that refuses the command with which it `loses` what was written.
 fn client_that(
     instance: &Arc<Instance>,
     set: &str,
     streams: Vec<Vec<u8>>,
-    loses: bool,
+    loses: Option<CommandCode>,
 ) -> thread::JoinHandle<Vec<Vec<u8>>> {
     let client = ClientSet::new(instance.environment.clone());
-    let config = VdConfig { device_count: streams.len() as u32, ..VdConfig::default() };
+    let mut config = VdConfig { device_count: streams.len() as u32, ..VdConfig::default() };
+    if loses == Some(CommandCode::COMPLETE) {
+        config.features = Features::REQUEST_COMPLETE.bits();
+    }
     client.create(set.as_bytes(), &config).unwrap();
     let names = names(set, streams.len());
     thread::spawn(move || {
@@ -192,13 +195,13 @@ fn a_slow_device_leaves_the_next_extents_to_the_other() {
                 let slow = scope.spawn(move || {
                     // Its first answer waits until the other device has nearly all of its part.
                     let mut wait = Some(is_far);
-                    serve(set, &slow, &[], false, |_| {
+                    serve(set, &slow, &[], None, |_| {
                         let _ = wait.take().map(|is_far| is_far.recv());
                     })
                 });
                 let fast = scope.spawn(move || {
                     let mut far = Some(far);
-                    serve(set, &fast, &[], false, |written| {
+                    serve(set, &fast, &[], None, |written| {
                         if written > 50 * EXTENT_SIZE {
                             far.take();
                         }
@@ -305,7 +308,7 @@ fn telling_client(
     thread::spawn(move || {
         client.get_configuration(None).unwrap();
         let device = client.open_device(&name).unwrap();
-        let written = serve(&client, &device, &stream, false, moved);
+        let written = serve(&client, &device, &stream, None, moved);
         let _ = client.close();
         written
     })
@@ -455,7 +458,8 @@ fn nothing_changes_behind_the_tail_of_the_log() {
         assert_eq!(errors(instance, "BACKUP DATABASE pubs TO DISK='full'"), [0_u32; 0]);
         assert_eq!(errors(instance, change), [0_u32; 0]);
         let backup = "BACKUP LOG pubs TO VIRTUAL_DEVICE='tail' WITH NORECOVERY, COPY_ONLY";
-        let losing = client_that(instance, "tail", vec![Vec::new()], true);
+        let flush = Some(CommandCode::FLUSH);
+        let losing = client_that(instance, "tail", vec![Vec::new()], flush);
         assert_eq!(errors(instance, backup).last(), Some(&3013));
         losing.join().unwrap();
         assert_eq!(errors(instance, change), [0_u32; 0], "the backup has failed");
@@ -534,18 +538,24 @@ fn a_database_altered_before_its_snapshot_keeps_its_files() {
 
 // Catches: log that is truncated when it was written and not when it was acknowledged, so that a client
 // that loses it breaks the chain.
-#[test]
-fn log_that_a_client_has_lost_is_backed_up_again() {
-    watched(|| {
+#[rstest]
+#[case(CommandCode::FLUSH)]
+#[case::acknowledged_last(CommandCode::COMPLETE)]
+fn log_that_a_client_has_lost_is_backed_up_again(#[case] loses: CommandCode) {
+    watched(move || {
         let server = Fixture::new();
         let instance = &server.instance;
         assert_eq!(errors(instance, "BACKUP DATABASE pubs TO DISK='full'"), [0_u32; 0]);
         assert_eq!(errors(instance, "EXEC vdisim.change pubs, 30, 1"), [0_u32; 0]);
         let backup = "BACKUP LOG pubs TO VIRTUAL_DEVICE='log'";
-        let losing = client_that(instance, "log", vec![Vec::new()], true);
+        let losing = client_that(instance, "log", vec![Vec::new()], Some(loses));
         let told = errors(instance, backup);
         assert_eq!(told.last(), Some(&3013), "{told:?}");
         losing.join().unwrap();
+        let log = server.log.entries();
+        let cause = log.iter().find(|entry| entry.message.text.starts_with("Cause: "));
+        let cause = &cause.unwrap_or_else(|| panic!("{log:?}")).message.text;
+        assert!(cause.contains("'log'") && cause.contains("112"), "{cause}");
         let keeping = client(instance, "log", vec![Vec::new()]);
         assert_eq!(errors(instance, backup), [0_u32; 0]);
         let kept = keeping.join().unwrap();

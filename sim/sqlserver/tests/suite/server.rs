@@ -13,6 +13,8 @@ use vdi_device::{Environment, Namespace};
 use vdi_protocol::Profile;
 use vdi_region::Backend;
 
+use crate::devices::client;
+
 /// A server with a folder of its own, and a session on it.
 pub(crate) struct Fixture {
     folder: TempDir,
@@ -520,6 +522,11 @@ fn passwords_are_asked_for() {
         assert_eq!(server.errors(&batch), [3279, 3013], "{with}");
     }
     assert_eq!(server.errors("RESTORE HEADERONLY FROM DISK='both'"), [3279, 3013]);
+    let stream = std::fs::read(server.backup_file("both")).unwrap();
+    let reader = client(&server.instance, "both", vec![stream]);
+    let batch = "RESTORE DATABASE pubs FROM VIRTUAL_DEVICE='both' WITH REPLACE, PASSWORD='p'";
+    assert!(server.errors(batch).contains(&3279));
+    reader.join().unwrap();
     assert_eq!(server.digest("pubs"), before);
     let with = "MEDIAPASSWORD='m', PASSWORD='p'";
     let verify = format!("RESTORE VERIFYONLY FROM DISK='both' WITH {with}");
