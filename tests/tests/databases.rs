@@ -213,6 +213,8 @@ fn a_look_reads_the_head_alone(
     sql.args(["-b", "-Q", &format!("RESTORE {statement} FROM VIRTUAL_DEVICE='s'")]);
     scene.run(sql).expect(0);
     client.wait();
+    let last = calls().lines().rfind(|line| line.contains("GetCommand")).unwrap().to_owned();
+    assert!(last.contains("VD_E_CLOSE"), "a look ends with the device's close: {last}");
     let bytes = |line: &str| -> u64 {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         let is_answer = line["call"] == "CompleteCommand";
