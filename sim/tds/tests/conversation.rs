@@ -108,6 +108,15 @@ fn slow_logins_make_room() {
         slow[0].send_bytes(&[PRELOGIN_TYPE]);
         assert_eq!(Client::connect(server.local_addr()).last_words(), []);
         canned.wait_until("the slow ones are gone", |_| server.connections() == 0);
+        // Nor do bytes that never stop coming.
+        let mut dripping = std::net::TcpStream::connect(server.local_addr()).unwrap();
+        let drip = std::thread::spawn(move || {
+            while std::io::Write::write_all(&mut dripping, &[PRELOGIN_TYPE]).is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        drip.join().unwrap();
+        canned.wait_until("the dripping one is gone", |_| server.connections() == 0);
         Client::log_in(server.local_addr()).batch("anything");
     });
 }
