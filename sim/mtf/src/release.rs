@@ -11,7 +11,8 @@ use crate::record::{Record, TextTooLong};
 /// A release of SQL Server: the numbers and record sizes in its backups.
 ///
 /// The record sizes of 2008 R2, 2016 and 2019 were seen in real backups; 2008 shares those of
-/// 2008 R2, 2014 those of 2016, 2022 those of 2019.
+/// 2008 R2, 2014 and 2017 those of 2016, 2022 those of 2019. Of 2012 no source says how long the
+/// records of a set and a filegroup are, but that the others are those of 2014: so are these here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Release {
     /// Name in the product's title.
@@ -64,6 +65,15 @@ impl Release {
         database_version: 661,
         ..Self::SQL_2008
     };
+    /// SQL Server 2012.
+    pub const SQL_2012: Self = Self {
+        name: "2012",
+        version: (11, 0),
+        build: 2100,
+        database_version: 706,
+        compatibility_level: 110,
+        ..Self::SQL_2014
+    };
     /// SQL Server 2014.
     pub const SQL_2014: Self = Self {
         name: "2014",
@@ -81,6 +91,15 @@ impl Release {
         build: 5081,
         database_version: 852,
         compatibility_level: 130,
+        ..Self::SQL_2014
+    };
+    /// SQL Server 2017.
+    pub const SQL_2017: Self = Self {
+        name: "2017",
+        version: (14, 0),
+        build: 1000,
+        database_version: 869,
+        compatibility_level: 140,
         ..Self::SQL_2014
     };
     /// SQL Server 2019.
@@ -104,11 +123,13 @@ impl Release {
     };
 
     /// All releases, oldest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::SQL_2008,
         Self::SQL_2008_R2,
+        Self::SQL_2012,
         Self::SQL_2014,
         Self::SQL_2016,
+        Self::SQL_2017,
         Self::SQL_2019,
         Self::SQL_2022,
     ];

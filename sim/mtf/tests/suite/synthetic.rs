@@ -419,3 +419,41 @@ fn a_media_password_stands_before_the_software_name(
     assert_eq!((software.offset, software.size), (software_at, 44));
     assert_eq!(describe(&stream[..]).media.unwrap().has_password, password.is_some());
 }
+
+/// Catches: a release whose records the reader, the description or the rewriter takes for another's,
+/// and one that is left out.
+#[rstest]
+#[case("2008", (10, 0), 655, 592, 0x400)]
+#[case("2008 R2", (10, 50), 661, 592, 0x400)]
+#[case("2012", (11, 0), 706, 596, 0x404)]
+#[case("2014", (12, 0), 782, 596, 0x404)]
+#[case("2016", (13, 0), 852, 596, 0x404)]
+#[case("2017", (14, 0), 869, 596, 0x404)]
+#[case("2019", (15, 0), 904, 596, 0x404)]
+#[case("2022", (16, 0), 957, 596, 0x404)]
+fn each_release_has_its_versions_and_sizes(
+    #[case] name: &str,
+    #[case] (major, minor): (u8, u8),
+    #[case] database_version: u16,
+    #[case] log_block: u16,
+    #[case] file_names_at: u16,
+) {
+    let release = Release::ALL.into_iter().find(|release| release.name == name).unwrap();
+    let sample = Sample { release, ..Sample::default() };
+    let stream = sample.write();
+    let told = describe(&stream[..]);
+    assert_eq!((told.complete, &told.problem), (true, &None));
+    let contents = told.sets[0].configuration.as_ref().unwrap();
+    assert_eq!(contents.server_version, (major, minor, release.build));
+    assert_eq!(contents.database_version, database_version);
+    assert_eq!(contents.files[1].logical_name, "Sales_log");
+
+    let mut read = Read::default();
+    read_all(&mut Reader::new(), &stream, 4096, &mut read).unwrap();
+    let logs = read.blocks.iter().filter(|(block, _)| matches!(block, Block::Mstl(_)));
+    let sizes: Vec<u16> = logs.map(|(block, _)| block.header(BlockHeader::FIRST_EVENT)).collect();
+    assert!(!sizes.is_empty() && sizes.iter().all(|size| *size == log_block), "{sizes:?}");
+    let file = read.configurations[0].files().next().unwrap();
+    assert_eq!(Sfin::LOGICAL_NAME.read(file.bytes()).offset, file_names_at);
+    assert_eq!(first_difference(&rewrite(&stream, 4096).unwrap(), &stream), None);
+}
