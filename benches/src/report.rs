@@ -142,12 +142,21 @@ impl Report {
         }
     }
 
-    /// The numbers as an object: `NAME` is the median and `NAME_ci` its interval.
+    /// The numbers as an object: `NAME` is the median, `NAME_ci` its interval, `NAME_unit` its unit unless it is a
+    /// ratio, and of a number that has a goal `NAME_goal` that and `NAME_verdict` what became of it.
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
-        for Line { name, estimate: Estimate { median, low, high }, .. } in &self.lines {
+        for line in &self.lines {
+            let Line { name, unit, estimate: Estimate { median, low, high }, goal } = line;
             object.insert((*name).to_owned(), json!(median));
             object.insert(format!("{name}_ci"), json!([low, high]));
+            if !unit.is_empty() {
+                object.insert(format!("{name}_unit"), json!(unit));
+            }
+            if *goal != Goal::Reported {
+                object.insert(format!("{name}_goal"), json!(goal.to_string()));
+                object.insert(format!("{name}_verdict"), json!(self.verdict(line).to_string()));
+            }
         }
         object.insert("pairs_kept".to_owned(), json!(self.kept));
         object.insert("pairs_dropped".to_owned(), json!(self.dropped));
@@ -163,6 +172,17 @@ impl Goal {
             Goal::AtMost(goal) => estimate.low <= goal && estimate.median <= goal * (1.0 + noise),
             Goal::Reported => true,
         }
+    }
+}
+
+impl Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::None => "",
+            Verdict::Met => "met",
+            Verdict::MissedByTheMedian | Verdict::Missed => "missed",
+            Verdict::NotMeasured => "not measured",
+        })
     }
 }
 
@@ -186,15 +206,19 @@ impl Display for Report {
         for line in &self.lines {
             let Line { name, unit, estimate: Estimate { median, low, high }, goal } = line;
             let verdict = match self.verdict(line) {
-                Verdict::None => "",
-                Verdict::Met => "met",
-                Verdict::MissedByTheMedian | Verdict::Missed => "MISSED",
-                Verdict::NotMeasured => "not measured: others used the machine",
+                Verdict::NotMeasured => "not measured: others used the machine".to_owned(),
+                verdict @ (Verdict::MissedByTheMedian | Verdict::Missed) => {
+                    verdict.to_string().to_uppercase()
+                }
+                verdict => verdict.to_string(),
             };
             let interval = format!("{low:.3} .. {high:.3}");
             let row =
                 format!("{name:28} {median:10.3} {unit:5} {interval:>22}  {goal:8} {verdict}");
             writeln!(f, "{}", row.trim_end())?;
+        }
+        if self.kept + self.dropped == 0 {
+            return Ok(());
         }
         writeln!(
             f,

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::report::{Goal, Line, Report, Verdict};
 use crate::runner::Estimate;
@@ -37,8 +37,8 @@ pub struct Results<'a> {
     pub setting: &'a Setting,
     /// What was measured.
     pub report: &'a Report,
-    /// The engine's numbers, as its program prints them.
-    pub engine: Option<&'a Value>,
+    /// The fake server's numbers, as the programs that measure it print them.
+    pub server: &'a Map<String, Value>,
 }
 
 impl Display for Results<'_> {
@@ -71,7 +71,7 @@ impl Display for Results<'_> {
         self.comparisons(f)?;
         self.points(f)?;
         self.reported(f)?;
-        self.engine(f)
+        self.server(f)
     }
 }
 
@@ -85,14 +85,8 @@ impl Results<'_> {
         writeln!(f, "| measure | median (95 %) | to reach | |\n|---|---|---|---|")?;
         for line in self.with_goal() {
             let Line { name, unit, estimate, goal } = line;
-            let verdict = match self.report.verdict(line) {
-                Verdict::None => "",
-                Verdict::Met => "met",
-                Verdict::MissedByTheMedian | Verdict::Missed => "**missed**",
-                Verdict::NotMeasured => "**not measured**",
-            };
-            let goal = goal.to_string().replace(">=", "≥").replace("<=", "≤");
-            writeln!(f, "| `{name}` | {} {unit} | {goal} | {verdict} |", Shown(estimate))?;
+            let reached = Reached(&goal.to_string(), &self.report.verdict(line).to_string());
+            writeln!(f, "| `{name}` | {} {unit} | {reached} |", Shown(estimate))?;
         }
         writeln!(f)
     }
@@ -159,18 +153,25 @@ impl Results<'_> {
         writeln!(f)
     }
 
-    fn engine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Value::Object(numbers)) = self.engine else { return Ok(()) };
-        writeln!(f, "## The engine\n\n| measure | median (95 %) |\n|---|---|")?;
+    fn server(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = self.server;
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "## The fake server\n")?;
+        writeln!(f, "| measure | median (95 %) | to reach | |\n|---|---|---|---|")?;
         for (name, median) in numbers {
-            let interval = numbers.get(&format!("{name}_ci")).and_then(Value::as_array);
+            let of = |what| numbers.get(&format!("{name}_{what}"));
+            let interval = of("ci").and_then(Value::as_array);
             if let (Some(median), Some([low, high])) =
                 (median.as_f64(), interval.map(Vec::as_slice))
             {
                 let [low, high] = [low, high].map(|end| end.as_f64().unwrap_or(f64::NAN));
-                // What is no ratio is a rate.
-                let unit = if name.contains("_vs_") { "" } else { "GiB/s" };
-                writeln!(f, "| `{name}` | {} {unit} |", Shown(&Estimate { median, low, high }))?;
+                let [unit, goal, verdict] = ["unit", "goal", "verdict"]
+                    .map(|what| of(what).and_then(Value::as_str).unwrap_or_default());
+                let (shown, reached) =
+                    (Shown(&Estimate { median, low, high }), Reached(goal, verdict));
+                writeln!(f, "| `{name}` | {shown} {unit} | {reached} |")?;
             }
         }
         Ok(())
@@ -185,6 +186,20 @@ impl Display for Shown<'_> {
         let Estimate { median, low, high } = *self.0;
         let digits = if median.abs() >= 100.0 { 0 } else { 3 };
         write!(f, "{median:.digits$} ({low:.digits$}–{high:.digits$})")
+    }
+}
+
+/// A goal and what became of it: two columns.
+struct Reached<'a>(&'a str, &'a str);
+
+impl Display for Reached<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reached(goal, verdict) = self;
+        let goal = goal.replace(">=", "≥").replace("<=", "≤");
+        match *verdict {
+            "" | "met" => write!(f, "{goal} | {verdict}"),
+            _ => write!(f, "{goal} | **{verdict}**"),
+        }
     }
 }
 
@@ -206,17 +221,19 @@ mod tests {
         Setting { command, commit, compiler, machine, date }
     }
 
-    /// Catches: a missed goal without a word on why; the engine's numbers left out; an invalid run that looks like any other.
+    /// Catches: a missed goal without a word on why; the fake server's numbers or what became of their goals left out; an invalid run that looks like any other.
     #[test]
     fn the_report_says_what_was_missed_and_why_and_whether_it_is_worth_anything() {
         let mut report = Report::default();
         let low = Estimate { median: 0.4, low: 0.39, high: 0.41 };
         report.add("stream_cold_vs_ring", "", low, Goal::AtLeast(0.95));
         report.demand("ring_vs_memcpy", "", low, Goal::AtLeast(0.5));
-        let engine =
-            json!({"backup_vs_stream": 0.65, "backup_vs_stream_ci": [0.6, 0.7], "pairs_kept": 3});
+        let server = json!({"backup_vs_stream": 0.55, "backup_vs_stream_ci": [0.5, 0.58], "backup_vs_stream_goal": ">= 0.6",
+                "backup_vs_stream_verdict": "missed", "memcpy": 9.0, "memcpy_ci": [8.0, 9.5], "memcpy_unit": "GiB/s",
+                "pairs_kept": 3});
         let setting = setting();
-        let results = Results { setting: &setting, report: &report, engine: Some(&engine) };
+        let results =
+            Results { setting: &setting, report: &report, server: server.as_object().unwrap() };
         let text = results.to_string();
         assert!(text.contains("This run is invalid: ring_vs_memcpy is 0.400"), "{text}");
         assert!(text.contains("A look, no claim"), "{text}");
@@ -228,7 +245,9 @@ mod tests {
             text.contains("- `stream_cold_vs_ring`: the interval does not reach the goal; "),
             "{text}"
         );
-        assert!(text.contains("| `backup_vs_stream` | 0.650 (0.600–0.700)  |"), "{text}");
+        let line = "| `backup_vs_stream` | 0.550 (0.500–0.580)  | ≥ 0.6 | **missed** |";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("| `memcpy` | 9.000 (8.000–9.500) GiB/s |  |  |"), "{text}");
         assert!(!text.contains("pairs_kept"), "{text}");
     }
 

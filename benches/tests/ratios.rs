@@ -51,7 +51,7 @@ fn every_measure_is_in_the_last_line_and_the_report() {
         .args(["--smoke", "--full", "--others-at-most", "1000", "--command", "the test"])
         .arg("--rivals")
         .arg(&rival)
-        .arg("--engine")
+        .arg("--server")
         .arg(&engine)
         .arg("--results")
         .arg(&results)

@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use serde_json::{Map, Value};
 use vdisim_benches::measures::{Bench, SAMPLE};
 use vdisim_benches::results::{Results, Setting};
 use vdisim_benches::runner::Runner;
@@ -39,9 +40,9 @@ struct Arguments {
     /// The command that the report names as its maker.
     #[arg(long)]
     command: Option<String>,
-    /// What the `engine` program printed, for the report.
+    /// What a program that measures the fake server printed, for the report.
     #[arg(long)]
-    engine: Option<PathBuf>,
+    server: Vec<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
@@ -67,11 +68,15 @@ fn main() -> Result<ExitCode> {
     process::unpin();
     eprint!("{report}");
     if let Some(path) = arguments.results {
-        let engine =
-            arguments.engine.map(fs::read_to_string).transpose().context("the engine's numbers")?;
-        let engine = engine.as_deref().map(serde_json::from_str).transpose()?;
+        let mut server = Map::new();
+        for path in arguments.server {
+            let printed = fs::read_to_string(&path).with_context(|| {
+                format!("reading the fake server's numbers in {}", path.display())
+            })?;
+            server.extend(serde_json::from_str::<Map<String, Value>>(&printed)?);
+        }
         let setting = setting(arguments.command.unwrap_or_default())?;
-        let text = Results { setting: &setting, report: &report, engine: engine.as_ref() };
+        let text = Results { setting: &setting, report: &report, server: &server };
         fs::write(&path, text.to_string())
             .with_context(|| format!("writing {}", path.display()))?;
         eprintln!("the report is in {}", path.display());
