@@ -350,6 +350,10 @@ fn a_session_is_what_the_options_say(#[values(false, true)] is_remote: bool) {
         (&["-S", machine], "@@SERVERNAME", machine),
         (&["-S", machine, "-d", "pubs"], "DB_NAME()", "pubs"),
         (&["-S", &machine.to_uppercase()], "SUSER_NAME()", login),
+        (&["-S", "."], "SUSER_NAME()", login),
+        (&["-S", "(local)"], "SUSER_NAME()", login),
+        (&["-S", "localhost\\MSSQLSERVER"], "SUSER_NAME()", login),
+        (&["-S", ".\\SQL2016"], "@@SERVERNAME", itself),
         (&["-S", &named], "@@SERVERNAME", itself),
         (&["-S", &named], "SUSER_NAME()", login),
     ] {
