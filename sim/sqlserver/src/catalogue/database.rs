@@ -180,6 +180,10 @@ pub struct Database {
     /// What the last restore has brought, until it stands in the files.
     #[serde(default)]
     pub arrived: Option<Arrived>,
+    /// Extents that backup sets brought though the allocation maps in them call them free: pages at
+    /// fixed places, and what was allocated while the backup ran.
+    #[serde(default)]
+    pub unmapped: Vec<ExtentId>,
 }
 
 /// Extents that a restore of a differential or log backup has brought. They are the database's from

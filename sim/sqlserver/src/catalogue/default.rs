@@ -73,6 +73,7 @@ impl SyntheticDatabase {
             base: None,
             changed: Vec::new(),
             arrived: None,
+            unmapped: Vec::new(),
         }
     }
 }

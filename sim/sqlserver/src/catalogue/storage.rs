@@ -237,12 +237,26 @@ impl Pages {
         Ok(())
     }
 
-    /// The extents that a full backup holds: the allocated ones.
+    /// The extents that a full backup holds: those that the allocation maps say, and those that
+    /// were restored without.
     ///
     /// # Errors
     ///
     /// The file whose allocation maps could not be read.
     pub fn allocated(&self) -> Result<Vec<ExtentId>, StorageError> {
+        let mut extents = self.mapped()?;
+        extents.extend(&self.database.unmapped);
+        extents.sort_unstable();
+        extents.dedup();
+        Ok(extents)
+    }
+
+    /// The extents that are allocated by the allocation maps, in order.
+    ///
+    /// # Errors
+    ///
+    /// The file whose allocation maps could not be read.
+    pub fn mapped(&self) -> Result<Vec<ExtentId>, StorageError> {
         let mut extents = Vec::new();
         for file in self.database.data_files() {
             let count = file.page_count();

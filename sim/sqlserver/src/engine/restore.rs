@@ -27,9 +27,9 @@ use super::snapshot;
 use super::target::Target;
 use super::whole::check_whole;
 use crate::catalogue::{
-    Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, FileKind,
-    Filegroup, Log, LogKeeper, LogRecord, NotKept, PageChange, Pages, RecoveryModel, RestoreRow,
-    SetKind, check_target,
+    Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, ExtentId,
+    FileKind, Filegroup, Log, LogKeeper, LogRecord, NotKept, PageChange, Pages, RecoveryModel,
+    RestoreRow, SetKind, StorageError, check_target,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{RestorePlan, SequenceEnd, now};
@@ -298,6 +298,7 @@ impl<'j> RestoreJob<'j> {
             base: None,
             changed: Vec::new(),
             arrived: None,
+            unmapped: Vec::new(),
         })
     }
 
@@ -384,6 +385,7 @@ impl<'j> RestoreJob<'j> {
             .collect();
         database.arrived = target.write_changes(extents.clone(), &changes).map_err(failed)?;
         database.apply(&changes);
+        note_unmapped(&mut database, &extents).map_err(failed)?;
         target.keep_log(self.context, &mut database, foreign).map_err(failed)?;
         if database.fork != progress.fork {
             // The log that was left belongs to another recovery path, wherever it ends.
@@ -489,6 +491,19 @@ fn grown(mut database: Database, head: &Head) -> Database {
     }
     database.recovery_model = recovery_model(head.configuration.set());
     database
+}
+
+/// Notes down which of the `extents` that a set brought are free by the allocation maps in it.
+fn note_unmapped(database: &mut Database, extents: &[ExtentId]) -> Result<(), StorageError> {
+    if extents.is_empty() {
+        return Ok(());
+    }
+    let mapped = Pages::open(database)?.mapped()?;
+    let free = extents.iter().filter(|id| mapped.binary_search(id).is_err());
+    database.unmapped.extend(free);
+    database.unmapped.sort_unstable();
+    database.unmapped.dedup();
+    Ok(())
 }
 
 fn in_file(database: &Database, id: PageId) -> bool {
