@@ -11,10 +11,11 @@
 //! # Options of BACKUP and RESTORE
 //!
 //! All are read, and their values and combinations checked. These have their effect: BLOCKSIZE,
-//! BUFFERCOUNT, MAXTRANSFERSIZE, CHECKSUM, CONTINUE_AFTER_ERROR, COPY_ONLY, DIFFERENTIAL, DESCRIPTION,
+//! BUFFERCOUNT, MAXTRANSFERSIZE, CHECKSUM, NO_CHECKSUM (RESTORE, which checks without it whatever
+//! checksums there are, also those of pages), CONTINUE_AFTER_ERROR, COPY_ONLY, DIFFERENTIAL, DESCRIPTION,
 //! FILE, FORMAT, INIT, MEDIADESCRIPTION, MEDIANAME (BACKUP), MEDIAPASSWORD, MOVE, NAME, NORECOVERY,
 //! PASSWORD, RECOVERY, REPLACE, SNAPSHOT and METADATA_ONLY, which is the same, STANDBY, STATS, STOPAT;
-//! and the opposites that are the default: NO_CHECKSUM, NOFORMAT, NOINIT, NOSKIP, STOP_ON_ERROR.
+//! and the opposites that are the default: NOFORMAT, NOINIT, NOSKIP, STOP_ON_ERROR.
 //!
 //! These are read and change nothing ([`OptionName::is_without_effect`]):
 //!

@@ -366,14 +366,9 @@ impl Database {
             SetKind::Full if !facts.copy_only => {
                 self.base = Some(DifferentialBase { lsn: facts.checkpoint, set: facts.set, time });
                 self.changed.retain(|extent| extent.lsn >= facts.checkpoint);
-                // The log since must be there: the recovery model may have been another meanwhile.
-                let is_there = facts.first >= self.log.truncated;
-                if !simple && self.log.chain.is_none() && is_there {
-                    self.log.truncate(facts.first);
-                    let start = ChainPoint { lsn: facts.first, fork: facts.fork };
-                    (self.log.chain, self.log.began) = (Some(start), Some(start));
-                }
+                self.begin_chain(facts);
             }
+            SetKind::Differential => self.begin_chain(facts),
             // A chain that has ended meanwhile, or begun anew, is not this backup's.
             SetKind::Log if !facts.copy_only && self.log.chain_starts(facts.first) => {
                 self.log.chain = Some(ChainPoint { lsn: facts.last, fork: facts.fork });
@@ -387,17 +382,35 @@ impl Database {
         }
     }
 
-    /// Lets nobody use the database from now on, as this backup takes the tail of its log. A server
-    /// that is killed meanwhile leaves it so: RESTORE … WITH RECOVERY makes it usable, and nothing is
-    /// lost.
-    pub fn begin_tail(&mut self, facts: &BackupFacts) {
+    /// Begins a log chain with a full or differential backup where there is none.
+    fn begin_chain(&mut self, facts: &BackupFacts) {
+        // The log since must be there: the recovery model may have been another meanwhile.
+        let is_there = facts.first >= self.log.truncated;
+        let is_chained = self.recovery_model != RecoveryModel::Simple;
+        if is_chained && self.log.chain.is_none() && is_there {
+            self.log.truncate(facts.first);
+            let start = ChainPoint { lsn: facts.first, fork: facts.fork };
+            (self.log.chain, self.log.began) = (Some(start), Some(start));
+        }
+    }
+
+    /// Lets nobody use the database from now on, as this backup takes the tail of its log, or, for
+    /// `standby`, nobody change it. A server that is killed meanwhile leaves it so: RESTORE … WITH
+    /// RECOVERY makes it usable, and nothing is lost.
+    pub fn begin_tail(&mut self, facts: &BackupFacts, standby: bool) {
         let Database { base, fork, .. } = *self;
-        self.state = DatabaseState::Restoring(Progress { redo: facts.last, base, fork });
+        let progress = Progress { redo: facts.last, base, fork };
+        self.state = match standby {
+            true => DatabaseState::Standby(progress),
+            false => DatabaseState::Restoring(progress),
+        };
     }
 
     /// Makes the database usable again if the backup of the tail has failed.
     pub fn give_tail_up(&mut self, facts: &BackupFacts) {
-        if matches!(self.state, DatabaseState::Restoring(progress) if progress.redo == facts.last) {
+        if let DatabaseState::Restoring(progress) | DatabaseState::Standby(progress) = self.state
+            && progress.redo == facts.last
+        {
             self.state = DatabaseState::Online;
         }
     }

@@ -139,7 +139,7 @@ fn begin(
     let facts = database.begin_backup(plan.options, Uuid::new_v4())?;
     let before = database.clone();
     if plan.options.tail {
-        database.begin_tail(&facts);
+        database.begin_tail(&facts, plan.standby);
     }
     Ok((before, facts))
 }

@@ -31,6 +31,11 @@ pub(super) fn recovery_model(set: &Record<Scin>) -> RecoveryModel {
     }
 }
 
+/// Whether a set's record says that the database was READ_ONLY.
+pub(super) fn is_read_only(set: &Record<Scin>) -> bool {
+    set.get(Scin::FLAGS) & Scin::READ_ONLY != 0
+}
+
 /// A time as the media has it.
 pub(super) fn media_date(time: DateTime) -> MediaDate {
     let part = |part: i8| u8::try_from(part).unwrap_or(0);
@@ -100,6 +105,72 @@ pub(super) fn facts(set: &Record<Sset>, configuration: &Configuration) -> Backup
         database_backup: scin.get(Scin::DATABASE_BACKUP_LSN),
         base,
     }
+}
+
+/// What `RESTORE HEADERONLY` says of a set's type, and whether a database can be restored from it
+/// alone. The letters are those of `msdb.dbo.backupset`; of the last four no backup has been seen.
+pub(super) fn backup_type(set: &Record<Scin>) -> (u8, &'static str, bool) {
+    match set.get(Scin::BACKUP_TYPE) {
+        b'L' => (2, "Transaction Log", true),
+        b'I' => (5, "Database Differential", true),
+        b'F' => (4, "File", false),
+        b'G' => (6, "File Differential", false),
+        b'P' => (7, "Partial", false),
+        b'Q' => (8, "Partial Differential", false),
+        _ => (1, "Database", true),
+    }
+}
+
+/// Whether a file is one of pages or log. FILESTREAM and memory-optimized data have containers, whose
+/// ids begin behind those of files.
+pub(super) fn is_container(file: &Record<Sfin>) -> bool {
+    file.get(Sfin::FILE_ID) > u16::MAX.into()
+}
+
+/// Checks that a set holds nothing that this server cannot restore.
+///
+/// # Errors
+///
+/// 3015 that names it.
+pub(super) fn check_supported(head: &Head) -> Result<(), Message> {
+    let refuse = |what: &str| Err(Message::new(3015, &[&what]));
+    let (_, description, is_whole) = backup_type(head.configuration.set());
+    if !is_whole {
+        return refuse(&format!("RESTORE of a backup set of type {description}"));
+    }
+    for file in head.configuration.files() {
+        let name = file.text(Sfin::LOGICAL_NAME);
+        if is_container(file) {
+            return refuse(&format!("RESTORE of the FILESTREAM or memory-optimized data '{name}'"));
+        }
+        if file.get(Sfin::FLAGS) & Sfin::PRESENT == 0 && file.get(Sfin::PAGE_COUNT) == 0 {
+            return refuse(&format!("RESTORE of a backup set without the file '{name}'"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a set was not made in spite of damage in the database, unless the statement goes on all
+/// the same.
+///
+/// # Errors
+///
+/// 3182.
+pub(super) fn check_undamaged(head: &Head, go_on: bool) -> Result<(), Message> {
+    if go_on || !is_damaged(head) {
+        return Ok(());
+    }
+    Err(Message::new(3182, &[]))
+}
+
+/// Whether a set was made WITH CHECKSUM.
+pub(super) fn has_checksums(head: &Head) -> bool {
+    head.configuration.set().get(Scin::FLAGS) & Scin::CHECKSUM != 0
+}
+
+/// Whether a set was made WITH CONTINUE_AFTER_ERROR and met an error.
+pub(super) fn is_damaged(head: &Head) -> bool {
+    head.configuration.set().get(Scin::FLAGS) & Scin::DAMAGED != 0
 }
 
 /// Checks that the server is new enough for a backup.

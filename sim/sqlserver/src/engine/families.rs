@@ -22,13 +22,12 @@ pub(super) fn read_families(
 ) -> Result<Families, SeveralMessages> {
     // A number that no set has is not found.
     let wanted = (plan.position != 0).then(|| u16::try_from(plan.position).unwrap_or(u16::MAX));
-    let go_on = plan.transfer.continue_after_error;
     let mut sinks: Vec<_> = plan
         .devices
         .iter()
         .enumerate()
         .map(|(index, device)| {
-            FamilySink::new(context, gate, index, &device.name, (extent, wanted), go_on)
+            FamilySink::new(context, gate, index, &device.name, (extent, wanted), &plan.transfer)
         })
         .collect();
     match plan.devices[0].kind {

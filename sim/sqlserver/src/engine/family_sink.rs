@@ -10,10 +10,12 @@ use mtf::{
 use vdi_region::SharedSlice;
 
 use super::context::Context;
+use super::facts::has_checksums;
 use super::placing::{Place, place_of};
 use super::whole::Round;
 use crate::catalogue::{KeptPart, LogDamage, LogKeeper, LogReader, LogRecord, Pages};
 use crate::messages::{Message, SeveralMessages};
+use crate::session::TransferPlan;
 use crate::transfer::{Ask, Sink, SinkError};
 
 /// Bytes that are copied out of a shared buffer at a time: they are still in the cache when they are
@@ -69,6 +71,8 @@ pub(super) struct Brought {
     /// Virtual log files with log in the set, and whether this family carries it.
     pub(super) logs: Vec<(u32, bool)>,
     pub(super) foreign: BroughtLog,
+    /// Whether some of it was taken in spite of damage.
+    pub(super) is_damaged: bool,
     /// The sets asked for, with their configurations at the end.
     pub(super) sets: Vec<(Head, Option<Configuration>)>,
 }
@@ -88,6 +92,8 @@ pub(super) enum Extent {
     Whole,
     /// What stands before the data.
     Head,
+    /// All sets, but nothing of their data.
+    Sets,
 }
 
 /// Bytes of a stream that hold all its head but for very long configurations.
@@ -98,6 +104,8 @@ pub(super) struct FamilySink<'j> {
     reader: Reader,
     taker: Taker<'j>,
     extent: Extent,
+    /// Whether what follows the sets that were listed is none.
+    is_over: bool,
     /// Bytes taken.
     taken: u64,
     piece: Vec<u8>,
@@ -115,6 +123,8 @@ struct Taker<'j> {
     seen: u16,
     /// Position of the set on the media; none to list all sets.
     wanted: Option<u16>,
+    /// Whether more is wanted of a set than what it says of itself.
+    wants_data: bool,
     head: OnceLock<Head>,
     to: Option<Destination<'j>>,
     /// Pages of each data file of the set that is being read.
@@ -175,7 +185,7 @@ impl Events for Taker<'_> {
                 self.set = Some(set.clone());
                 self.seen = self.seen.saturating_add(1);
             }
-            _ if !self.is_wanted() => {}
+            _ if !self.is_taken() => {}
             Block::Msda(_) => self.brought.rounds.push(Round::default()),
             Block::Mstl(log) if log.log_size() == 0 => self.vlf = log.get(Mstl::VLF_SEQUENCE),
             Block::Mstl(log) => {
@@ -229,7 +239,7 @@ impl Events for Taker<'_> {
 
     fn stream(&mut self, header: &StreamHeader, _: u64) -> Result<(), Refused> {
         self.extent.clear();
-        if header.id == stream_id::MQTL && self.is_wanted() && self.log.is_none() {
+        if header.id == stream_id::MQTL && self.is_taken() && self.log.is_none() {
             // Its block announces none.
             return Err(LogDamage { vlf: self.vlf, block: 0 }.into());
         }
@@ -238,7 +248,7 @@ impl Events for Taker<'_> {
 
     fn pages(&mut self, mut pages: &[u8]) -> Result<(), Refused> {
         self.context.check_cancelled().map_err(|message| Refused::Messages(message.into()))?;
-        if !self.is_wanted() {
+        if !self.is_taken() {
             return Ok(());
         }
         while !pages.is_empty() {
@@ -278,9 +288,13 @@ impl Events for Taker<'_> {
     }
 
     fn damage(&mut self, damage: MtfError) -> Result<(), Refused> {
+        if !self.is_taken() {
+            return Ok(());
+        }
         if !self.continue_after_error {
             return Err(Refused::Stream(damage));
         }
+        self.brought.is_damaged = true;
         self.brought.foreign.is_damaged |= self.log.is_some();
         Ok(())
     }
@@ -290,6 +304,11 @@ impl Taker<'_> {
     /// Whether the set being read is one that was asked for.
     fn is_wanted(&self) -> bool {
         self.wanted.is_none_or(|wanted| wanted == self.seen)
+    }
+
+    /// Whether the data of the set being read is wanted.
+    fn is_taken(&self) -> bool {
+        self.is_wanted() && self.wants_data
     }
 
     /// Place of the set being read among those that were asked for.
@@ -354,6 +373,12 @@ impl Taker<'_> {
         }
         match (error.sql_message(), &error) {
             (3183, MtfError::PageChecksum { page, .. }) => {
+                if self.head.get().is_some_and(|head| !has_checksums(head)) {
+                    self.log_cause(
+                        &"The set has no backup checksums. SQL Server would restore it without a \
+                          look at its pages' own, as this server does WITH NO_CHECKSUM.",
+                    );
+                }
                 Message::new(3183, &[&page.file, &page.page, &self.database()])
             }
             (3203, _) => Message::new(3203, &[name, &"38(Reached the end of the file.)"]),
@@ -374,10 +399,12 @@ impl<'j> FamilySink<'j> {
         device: usize,
         name: &'j str,
         (extent, wanted): (Extent, Option<u16>),
-        continue_after_error: bool,
+        transfer: &TransferPlan,
     ) -> Self {
+        let checked = extent == Extent::Whole && !transfer.no_checksum;
+        let checks = Checks { page_checksums: checked, backup_checksums: checked };
         FamilySink {
-            reader: Reader::with_checks(Checks::default()),
+            reader: Reader::with_checks(checks),
             taker: Taker {
                 context,
                 gate,
@@ -388,6 +415,7 @@ impl<'j> FamilySink<'j> {
                 set: None,
                 seen: 0,
                 wanted,
+                wants_data: extent == Extent::Whole,
                 head: OnceLock::new(),
                 to: None,
                 files: HashMap::new(),
@@ -396,9 +424,10 @@ impl<'j> FamilySink<'j> {
                 extent: Vec::new(),
                 brought: Brought::default(),
                 failed: None,
-                continue_after_error,
+                continue_after_error: transfer.continue_after_error,
             },
             extent,
+            is_over: false,
             taken: 0,
             piece: Vec::new(),
         }
@@ -408,15 +437,21 @@ impl<'j> FamilySink<'j> {
     pub(super) fn is_done(&self) -> bool {
         let head = self.extent == Extent::Head && self.taker.head.get().is_some();
         let is_last = self.taker.wanted.is_some_and(|wanted| wanted <= self.taker.seen);
-        head || (is_last && self.reader.is_finished())
+        self.is_over || head || (is_last && self.reader.is_finished())
     }
 
     /// Takes the next bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), SeveralMessages> {
         let mut rest = bytes;
         while !rest.is_empty() && !self.is_done() {
-            let taken = self.reader.feed(rest, &mut self.taker);
-            rest = &rest[taken.map_err(|refused| self.taker.messages(refused))?..];
+            let taken = match self.reader.feed(rest, &mut self.taker) {
+                Err(Refused::Stream(_)) if self.has_listed() => {
+                    self.is_over = true;
+                    break;
+                }
+                taken => taken.map_err(|refused| self.taker.messages(refused))?,
+            };
+            rest = &rest[taken..];
             if !self.is_done() {
                 self.reader.continue_media();
             }
@@ -424,12 +459,22 @@ impl<'j> FamilySink<'j> {
         Ok(())
     }
 
+    /// Whether sets were to be listed, and a whole one was found.
+    fn has_listed(&self) -> bool {
+        let mut sets = self.taker.brought.sets.iter();
+        self.extent == Extent::Sets && sets.any(|(_, last)| last.is_some())
+    }
+
     /// No more bytes come.
     pub(super) fn end(&mut self) -> Result<(), SeveralMessages> {
         if self.is_done() {
             return Ok(());
         }
-        self.reader.finish().map_err(|error| self.taker.messages(Refused::Stream(error)))?;
+        if let Err(error) = self.reader.finish()
+            && !self.has_listed()
+        {
+            return Err(self.taker.messages(Refused::Stream(error)));
+        }
         match (self.taker.wanted, self.taker.head.get()) {
             (Some(wanted), None) => {
                 let name = self.taker.name;
@@ -457,7 +502,7 @@ impl Sink for FamilySink<'_> {
     fn ask(&mut self, outstanding: u64) -> Ask {
         match self.extent {
             _ if self.is_done() => Ask::Enough,
-            Extent::Whole => Ask::Read(u64::MAX),
+            Extent::Whole | Extent::Sets => Ask::Read(u64::MAX),
             // The data behind the head is not wanted: one Read after the other.
             Extent::Head if outstanding > 0 => Ask::Wait,
             // Behind its usual end only what is known to belong to it: nothing of the data.

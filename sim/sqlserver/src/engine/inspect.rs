@@ -4,11 +4,13 @@ use mtf::{Lsn, MediaDate, Scin, Sfgi, Sfin, Sset, Tape};
 use uuid::Uuid;
 
 use super::context::{Answer, Context};
-use super::facts::{check_release, date_time, facts, recovery_model};
+use super::facts::{
+    backup_type, check_release, date_time, facts, has_checksums, is_container, is_damaged,
+    recovery_model,
+};
 use super::families::read_families;
 use super::family_sink::{Destination, Extent, Gate, Head, Heads};
 use super::password;
-use super::restore::has_checksums;
 use super::whole::check_whole;
 use crate::catalogue::SetKind;
 use crate::messages::{Message, SeveralMessages};
@@ -56,8 +58,12 @@ pub(super) fn inspect(
 ) -> Result<Answer, SeveralMessages> {
     let verifies = plan.kind == RestoreKind::VerifyOnly;
     let is_virtual = plan.devices[0].kind == DeviceKind::VirtualDevice;
-    // A client at the other end of a pipe may want to rewind: no more is read than is needed.
-    let whole = verifies || (plan.kind == RestoreKind::HeaderOnly && !is_virtual);
+    let extent = match plan.kind {
+        RestoreKind::VerifyOnly => Extent::Whole,
+        // A client at the other end of a pipe may want to rewind: no more is read than is needed.
+        RestoreKind::HeaderOnly if !is_virtual => Extent::Sets,
+        _ => Extent::Head,
+    };
     let gate = Open {
         context,
         heads: verifies.then(Heads::default),
@@ -65,7 +71,6 @@ pub(super) fn inspect(
         transfer: &plan.transfer,
         checksum: verifies && plan.transfer.checksum,
     };
-    let extent = if whole { Extent::Whole } else { Extent::Head };
     let families = read_families(context, plan, &gate, extent)?;
     if verifies && !plan.transfer.continue_after_error {
         check_whole(context, &families)?;
@@ -73,7 +78,8 @@ pub(super) fn inspect(
     let (head, brought) = &families[0];
     let (columns, rows) = match plan.kind {
         RestoreKind::VerifyOnly => {
-            let messages = vec![Message::new(3262, &[&plan.position])];
+            let mut messages = vec![Message::new(3262, &[&plan.position])];
+            messages.extend(is_damaged(head).then(|| Message::new(3188, &[])));
             return Ok(Answer { messages, rows: None });
         }
         RestoreKind::FileListOnly => (FILE_LIST, file_list(head)),
@@ -81,8 +87,12 @@ pub(super) fn inspect(
         _ => {
             let columns = header_columns(context.instance.profile.version.major);
             let row = |(head, last): &(Head, Option<mtf::Configuration>)| {
+                let is_cut = last.is_none() && extent == Extent::Sets;
                 let last = last.as_ref().unwrap_or(&head.configuration);
                 let mut row = header(head, last, is_virtual);
+                if is_cut {
+                    row[0] = "*** INCOMPLETE ***".into();
+                }
                 row.truncate(columns.len());
                 row
             };
@@ -154,7 +164,12 @@ fn file_list(head: &Head) -> Vec<Vec<Value>> {
         vec![
             Value::Text(file.text(Sfin::LOGICAL_NAME)),
             Value::Text(file.text(Sfin::PHYSICAL_NAME)),
-            if is_log { "L" } else { "D" }.into(),
+            match is_log {
+                _ if is_container(file) => "S",
+                true => "L",
+                false => "D",
+            }
+            .into(),
             if is_log { Value::Null } else { filegroup(file.get(Sfin::FILEGROUP_ID)) },
             big(file.get(Sfin::FILE_SIZE)),
             big(file.get(Sfin::MAX_SIZE)),
@@ -171,7 +186,7 @@ fn file_list(head: &Head) -> Vec<Vec<Value>> {
             lsn(file.get(Sfin::DIFFERENTIAL_BASE_LSN)),
             Value::Guid(file.get(Sfin::DIFFERENTIAL_BASE)),
             Value::Bit(false),
-            Value::Bit(true),
+            Value::Bit(file.get(Sfin::FLAGS) & Sfin::PRESENT != 0),
             Value::Null,
             Value::Null,
         ]
@@ -285,11 +300,7 @@ fn header_columns(major: u8) -> Columns {
 
 fn header(head: &Head, last: &mtf::Configuration, is_virtual: bool) -> Vec<Value> {
     let (set, scin, facts) = (&head.set, last.set(), facts(&head.set, &head.configuration));
-    let (kind, description) = match facts.kind {
-        SetKind::Full => (1, "Database"),
-        SetKind::Differential => (5, "Database Differential"),
-        SetKind::Log => (2, "Transaction Log"),
-    };
+    let (kind, description, _) = backup_type(scin);
     let flags = scin.get(Scin::FLAGS);
     let has = |flag| Value::Bit(flags & flag != 0);
     let server = scin.text(Scin::SERVER_NAME);

@@ -9,6 +9,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use jiff::civil::DateTime;
 use mtf::{Configuration, PageId, Scin, Sfgi, Sfin};
 use uuid::Uuid;
 use vdi_protocol::Direction;
@@ -16,7 +17,10 @@ use vdi_protocol::Direction;
 use super::arrival::take_in;
 use super::context::{Answer, Context, Progress as Told};
 use super::device;
-use super::facts::{check_release, date_time, facts, recovery_model};
+use super::facts::{
+    check_release, check_supported, check_undamaged, date_time, facts, has_checksums, is_read_only,
+    recovery_model,
+};
 use super::families::{Families, read_families};
 use super::family_sink::{BroughtLog, Destination, Extent, Gate, Head, Heads};
 use super::inspect;
@@ -29,7 +33,7 @@ use super::whole::check_whole;
 use crate::catalogue::{
     Access, BackupFacts, ChangedExtent, Content, Database, DatabaseFile, DatabaseState, ExtentId,
     FileKind, Filegroup, Log, LogKeeper, LogRecord, NotKept, PageChange, Pages, RecoveryModel,
-    RestoreRow, SetKind, StorageError, check_target,
+    RestoreRow, SetKind, StorageError, check_base, check_target,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{RestorePlan, SequenceEnd, now};
@@ -75,11 +79,14 @@ pub(crate) fn restore(
     }
     take_in(context, &plan.database)?;
     server.remove_strays(&context.instance.catalogue()?, &plan.database);
-    let job = RestoreJob::new(context, plan)?;
-    let result = read_families(context, plan, &job, Extent::Whole)
-        .and_then(|families| job.complete(families));
+    let mut job = RestoreJob::new(context, plan)?;
+    let result = read_families(context, plan, &job, Extent::Whole).and_then(|families| {
+        job.take_final_facts(&families)?;
+        let is_damaged = families.iter().any(|(_, brought)| brought.is_damaged);
+        job.complete(families).map(|(pages, kind)| (pages, kind, is_damaged))
+    });
     match result {
-        Ok((pages, kind)) => {
+        Ok((pages, kind, is_damaged)) => {
             let mut messages = job.processed(&pages);
             let total = pages.iter().map(|(_, count)| count).sum();
             let verb = match kind {
@@ -87,6 +94,7 @@ pub(crate) fn restore(
                 _ => "RESTORE DATABASE",
             };
             messages.push(success(verb, total, clock.elapsed()));
+            messages.extend(is_damaged.then(|| Message::new(3184, &[])));
             job.log_success();
             Ok(Answer { messages, rows: None })
         }
@@ -181,9 +189,11 @@ impl<'j> RestoreJob<'j> {
             let command = if is_log { "BACKUP LOG" } else { "BACKUP DATABASE" };
             return Err(Message::new(3135, &[&plan.position, &command]).into());
         }
-        let started = date_time(head.configuration.set().get(Scin::STARTED)).unwrap_or_else(now);
+        let started = started(&head.configuration);
         let existing = self.existing.as_ref();
         check_release(context, head)?;
+        check_supported(head)?;
+        check_undamaged(head, plan.transfer.continue_after_error)?;
         if plan.transfer.checksum && !has_checksums(head) {
             return Err(Message::new(3187, &[]).into());
         }
@@ -194,6 +204,9 @@ impl<'j> RestoreJob<'j> {
             return Err(Message::new(3119, &[]).into());
         }
         let stops = plan.stop_at.is_some();
+        if stops && recovery_model(head.configuration.set()) == RecoveryModel::Simple {
+            return Err(Message::new(3145, &[]).into());
+        }
         let name = &plan.database;
         let progress = check_target(name, existing, &facts, started, plan.replace, stops)?;
         let pages = head.configuration.files().filter(|file| !file.is_log());
@@ -289,7 +302,7 @@ impl<'j> RestoreJob<'j> {
             recovery_model: recovery_model(set),
             state: DatabaseState::Offline,
             access: Access::MultiUser,
-            read_only: false,
+            read_only: is_read_only(set),
             compatibility_level: set.get(Scin::COMPATIBILITY_LEVEL),
             family: facts.family,
             fork: facts.fork,
@@ -342,6 +355,19 @@ impl<'j> RestoreJob<'j> {
         let mut files: Vec<_> = described.filter(|file| database.file(file.id).is_none()).collect();
         self.places.settle(self.context, self.plan, &mut files)?;
         Ok(files)
+    }
+
+    /// Takes the facts of a full set from behind its data: SQL Server 2019 takes log until then.
+    fn take_final_facts(&mut self, families: &Families) -> Result<(), SeveralMessages> {
+        let set = families.first().and_then(|(_, brought)| brought.sets.first());
+        let (Some(target), Some((head, Some(last)))) = (self.target.get_mut(), set) else {
+            return Ok(());
+        };
+        if target.facts.kind == SetKind::Full {
+            target.facts = facts(&head.set, last);
+            target.progress = check_base(&target.facts, started(last))?;
+        }
+        Ok(())
     }
 
     /// Replays the log and puts the database into the catalogue. Returns the pages of each file.
@@ -472,6 +498,11 @@ impl<'j> RestoreJob<'j> {
     }
 }
 
+/// When a set was made.
+fn started(configuration: &Configuration) -> DateTime {
+    date_time(configuration.set().get(Scin::STARTED)).unwrap_or_else(now)
+}
+
 /// The filegroup of this id in a set; PRIMARY where the set tells of none.
 fn filegroup(configuration: &Configuration, id: u32) -> Filegroup {
     let mut groups = configuration.filegroups();
@@ -481,7 +512,8 @@ fn filegroup(configuration: &Configuration, id: u32) -> Filegroup {
     }
 }
 
-/// The database with its files as large as they were when the set was made, and its recovery model.
+/// The database with its files as large as they were when the set was made, and its recovery model and
+/// READ_ONLY.
 fn grown(mut database: Database, head: &Head) -> Database {
     for described in head.configuration.files() {
         let same = |file: &&mut DatabaseFile| u32::from(file.id) == described.get(Sfin::FILE_ID);
@@ -489,7 +521,9 @@ fn grown(mut database: Database, head: &Head) -> Database {
             file.size = file.size.max(described.get(Sfin::FILE_SIZE));
         }
     }
-    database.recovery_model = recovery_model(head.configuration.set());
+    let set = head.configuration.set();
+    database.recovery_model = recovery_model(set);
+    database.read_only = is_read_only(set);
     database
 }
 
@@ -508,9 +542,4 @@ fn note_unmapped(database: &mut Database, extents: &[ExtentId]) -> Result<(), St
 
 fn in_file(database: &Database, id: PageId) -> bool {
     database.file(id.file).is_some_and(|file| id.page < file.page_count())
-}
-
-/// Whether a set was made WITH CHECKSUM.
-pub(super) fn has_checksums(head: &Head) -> bool {
-    head.configuration.set().get(Scin::FLAGS) & Scin::CHECKSUM != 0
 }

@@ -119,6 +119,7 @@ impl SetWriter<'_> {
             .set(Scin::SOFTWARE_MINOR, version.minor)
             .set(Scin::SOFTWARE_BUILD, version.build)
             .set(Scin::FLAGS, flags)
+            .set(Scin::COMPATIBILITY_LEVEL, database.compatibility_level)
             .set(Scin::FIRST_LSN, facts.first)
             .set(Scin::LAST_LSN, facts.last)
             .set(Scin::LAST_LSN_COPY, facts.last)
@@ -175,6 +176,9 @@ impl SetWriter<'_> {
                 unique_id: file.unique_id,
             })?;
             let count = self.pages.iter().find(|(id, _)| *id == file.id).map_or(0, |(_, n)| *n);
+            if !is_log && facts.kind == SetKind::Full {
+                record.set(Sfin::FLAGS, Sfin::PRESENT | Sfin::FULL);
+            }
             record
                 .set(Sfin::PAGE_COUNT, u32::try_from(count).unwrap_or(u32::MAX))
                 .set(Sfin::BACKUP_SIZE, count * mtf::PAGE_SIZE as u64)

@@ -47,6 +47,8 @@ pub struct TransferPlan {
     pub stats: Option<u32>,
     /// CHECKSUM.
     pub checksum: bool,
+    /// NO_CHECKSUM: a RESTORE looks at no checksums.
+    pub no_checksum: bool,
     /// CONTINUE_AFTER_ERROR.
     pub continue_after_error: bool,
     /// SNAPSHOT.
@@ -80,6 +82,8 @@ pub struct BackupPlan {
     pub missed: Vec<OptionName>,
     /// INIT or FORMAT: what stands on a disk device is overwritten.
     pub overwrite: bool,
+    /// STANDBY: a database whose tail is taken can be read afterwards.
+    pub standby: bool,
 }
 
 /// What becomes of a database after a RESTORE.
@@ -183,6 +187,7 @@ impl Session {
             media_description: self.label(options, MediaDescription, DESCRIPTION_LIMIT)?,
             missed: [Compression, Encryption].into_iter().filter(|name| has(*name)).collect(),
             overwrite: has(Init) || has(Format),
+            standby: has(Standby),
         })
     }
 
@@ -306,6 +311,7 @@ impl Session {
                 .map_err(refused)?,
             stats,
             checksum: find(options, Checksum).is_some(),
+            no_checksum: find(options, NoChecksum).is_some(),
             continue_after_error: find(options, ContinueAfterError).is_some(),
             snapshot,
             password: self.text_option(options, Password)?,

@@ -336,7 +336,7 @@ fn two_servers_of_a_folder_see_one_catalogue() {
         let options = BackupOptions { kind: SetKind::Full, copy_only: false, tail: false };
         let facts = pubs.begin_backup(options, Uuid::new_v4())?;
         change(pubs, 40, 1)?;
-        pubs.begin_tail(&facts);
+        pubs.begin_tail(&facts, false);
         pubs.finish_backup(&facts, now());
         Ok::<_, Message>(pubs.clone())
     });

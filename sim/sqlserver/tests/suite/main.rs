@@ -9,6 +9,7 @@ mod devices;
 mod golden;
 mod kept_log;
 mod options;
+mod patched;
 mod server;
 mod statements;
 mod sweep;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fake_sqlserver::catalogue::{Catalogue, ChangedExtent, Filegroup, Pages, Server};
+use fake_sqlserver::catalogue::{Catalogue, ChangedExtent, Content, Filegroup, Pages, Server};
 use fake_sqlserver::messages::MemoryLog;
 use fake_sqlserver::session::{Instance, Login, Session, TextClient};
 use mtf::EXTENT_PAGES;
@@ -328,6 +328,18 @@ fn the_only_statements_show_what_is_on_the_media() {
     assert_eq!(verified, ["3262: The backup set on file 1 is valid."]);
 }
 
+/// The rows that a statement shows, by number and column.
+pub(crate) fn shown(server: &mut Fixture, batch: &str) -> impl Fn(usize, &str) -> String + use<> {
+    let lines = server.run(batch);
+    let cells = |line: &String| line.split('|').map(str::to_owned).collect::<Vec<_>>();
+    let (names, rows) = (cells(&lines[0]), lines[1..].iter().map(cells).collect::<Vec<_>>());
+    move |row, name| {
+        let column = names.iter().position(|column| column == name);
+        let column = column.unwrap_or_else(|| panic!("{name}: {names:?}"));
+        rows[row][column].clone()
+    }
+}
+
 // Catches: a state of the database, its server's version or a tail-log backup that the media does
 // not tell of, or that HEADERONLY does not show; a recovery model lost by a restore.
 #[test]
@@ -341,10 +353,8 @@ fn the_header_tells_of_the_database() {
          BACKUP LOG pubs TO DISK='tail' WITH NORECOVERY",
     );
     let header = |server: &mut Fixture, file: &str| {
-        let lines = server.run(&format!("RESTORE HEADERONLY FROM DISK='{file}'"));
-        let (names, values) = (lines[0].split('|'), lines[1].split('|'));
-        let row: Vec<_> = names.map(str::to_owned).zip(values.map(str::to_owned)).collect();
-        move |name: &str| row.iter().find(|(column, _)| column == name).unwrap().1.clone()
+        let shown = shown(server, &format!("RESTORE HEADERONLY FROM DISK='{file}'"));
+        move |name: &str| shown(0, name)
     };
     let single = header(&mut server, "single");
     assert_eq!(
@@ -436,7 +446,8 @@ fn add_file(server: &Fixture) {
         second.logical_name = "old".to_owned();
         second.physical_name = "d:\\old.ndf".to_owned();
         second.filegroup = Filegroup { id: 2, name: "ARCHIVE".to_owned() };
-        let extents = second.page_count() / EXTENT_PAGES as u32;
+        let Content::Generated(generated) = &second.content else { panic!("{second:?}") };
+        let extents = generated.used_pages / EXTENT_PAGES as u32;
         let lsn = database.log.next;
         // All of it has changed since any backup; the first extent is in every one.
         let changed = (1..extents).map(|extent| ChangedExtent { file: second.id, extent, lsn });
@@ -550,4 +561,47 @@ fn a_chain_goes_on_after_a_restore_to_a_point_in_time() {
     server.succeed("RESTORE DATABASE twin FROM DISK='full' WITH NORECOVERY");
     server.succeed("RESTORE LOG twin FROM DISK='log2'");
     assert_eq!(server.digest("twin"), server.digest("copy"));
+}
+
+// Catches: a chain that only a full backup begins again, one that cannot be restored.
+#[test]
+fn a_differential_backup_begins_the_chain_again() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='full'; EXEC vdisim.change pubs, 10, 1");
+    server
+        .succeed("ALTER DATABASE pubs SET RECOVERY SIMPLE; ALTER DATABASE pubs SET RECOVERY FULL");
+    assert_eq!(server.errors("BACKUP LOG pubs TO DISK='none'"), [4214, 3013]);
+    server.succeed("BACKUP DATABASE pubs TO DISK='diff' WITH DIFFERENTIAL");
+    server.succeed("EXEC vdisim.change pubs, 10, 2; BACKUP LOG pubs TO DISK='log'");
+    for (what, file, end) in [
+        ("DATABASE", "full", "NORECOVERY"),
+        ("DATABASE", "diff", "NORECOVERY"),
+        ("LOG", "log", "RECOVERY"),
+    ] {
+        server.succeed(&format!("RESTORE {what} copy FROM DISK='{file}' WITH {end}"));
+    }
+    assert_eq!(server.digest("copy"), server.digest("pubs"));
+}
+
+// Catches: a database in standby that cannot be read, or that is changed.
+#[test]
+fn a_tail_can_leave_the_database_readable() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='full'");
+    server.succeed("BACKUP LOG pubs TO DISK='tail' WITH STANDBY='undo.dat'");
+    server.succeed("USE pubs; USE master");
+    let asked = shown(&mut server, "SELECT is_in_standby FROM sys.databases WHERE name='pubs'");
+    assert_eq!(asked(0, "is_in_standby"), "1");
+    assert_eq!(server.errors("EXEC vdisim.change pubs, 10, 2"), [927]);
+    assert_eq!(server.errors("BACKUP LOG pubs TO DISK='more'"), [3036, 3013]);
+    server.succeed("RESTORE DATABASE pubs WITH RECOVERY");
+}
+
+// Catches: a point in time taken for a database that has no log to get there.
+#[test]
+fn a_simple_database_is_restored_to_no_time() {
+    let mut server = Fixture::new();
+    server.succeed("ALTER DATABASE pubs SET RECOVERY SIMPLE; BACKUP DATABASE pubs TO DISK='full'");
+    let batch = "RESTORE DATABASE copy FROM DISK='full' WITH STOPAT='2030-01-01'";
+    assert_eq!(server.errors(batch), [3145, 3013]);
 }
