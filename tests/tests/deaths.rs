@@ -27,6 +27,15 @@ fn nothing_left(scene: &Scene) {
     assert_eq!(scene.objects(), Vec::<String>::new());
 }
 
+/// Waits until the server that traces to the scene's file has come to its stall.
+fn await_stall(scene: &Scene) {
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    while !std::fs::read_to_string(scene.path("trace")).is_ok_and(|trace| trace.contains("stall")) {
+        assert!(std::time::Instant::now() < end, "the server does not stall");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 fn was_killed(ended: &Ended) {
     assert!(is_killed(ended.status), "{} was not killed", ended.status);
 }
@@ -143,9 +152,9 @@ fn processes_of_one_client_die() {
     };
     let mut client = start("");
     let mut command = scene.vdisim("backup --set s --device s t --size 300000 --fault");
-    command.arg("{at: {stage: transferred}, do: {delay: 1s}}");
+    command.args(["{at: {stage: transferred}, do: stall}", "--trace"]).arg(scene.path("trace"));
     let server = scene.start(command);
-    thread::sleep(Duration::from_millis(600));
+    await_stall(&scene);
     client.kill();
     server.wait().expect(1).says("ended");
     was_killed(&client.wait());
@@ -182,11 +191,7 @@ fn a_stalled_server_ends_with_its_client() {
     let mut command = server(&scene);
     command.args(["--fault", "stall-mid-stream", "--trace"]).arg(scene.path("trace"));
     let server = scene.start(command);
-    let end = std::time::Instant::now() + Duration::from_secs(30);
-    while !std::fs::read_to_string(scene.path("trace")).is_ok_and(|trace| trace.contains("stall")) {
-        assert!(std::time::Instant::now() < end, "the server does not stall");
-        thread::sleep(Duration::from_millis(5));
-    }
+    await_stall(&scene);
     client.kill();
     server.wait().expect(1).says("ended");
     was_killed(&client.wait());

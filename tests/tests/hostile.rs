@@ -151,7 +151,12 @@ fn of_many_creates_of_one_name_one_succeeds() {
             })
             .collect();
         // All of them have tried before a server lets the first one go.
-        thread::sleep(Duration::from_millis(300));
+        let has_lost = |client: &&Running| client.err().contains("VD_E_PROTOCOL");
+        let end = std::time::Instant::now() + Duration::from_secs(60);
+        while clients.iter().filter(has_lost).count() < 3 {
+            assert!(std::time::Instant::now() < end, "not all but one have lost: {clients:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
         scene.run(scene.vdisim("backup --set s --size 5000")).expect(0);
         let ended: Vec<_> = clients.into_iter().map(Running::wait).collect();
         let winners = ended.iter().filter(|client| client.code() == Some(0)).count();

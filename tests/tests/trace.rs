@@ -174,18 +174,18 @@ fn a_client_is_driven_as_recorded(#[case] server: &str, #[case] features: &str) 
 fn a_replay_says_what_the_client_did_wrong() {
     let scene = Scene::new();
     let (trace, ..) = record(&scene, "t", "backup", SERVER, &client(&scene, "s"));
-    let replay = |program: &str, words: &str| {
-        let mut command = scene.vdisim(&format!("trace replay {} --wait 2 --", trace.display()));
+    let replay = |more: &str, program: &str, words: &str| {
+        let mut command = scene.vdisim(&format!("trace replay {} {more} --", trace.display()));
         command.arg(program).args(words.split_whitespace());
         scene.run(command)
     };
     let vdisim = vdisim_tests::artefacts::vdisim();
     let dying = client(&scene, "s") + " --kill-at executed:1";
-    replay(vdisim.to_str().unwrap(), &format!("client backup {dying}"))
+    replay("", vdisim.to_str().unwrap(), &format!("client backup {dying}"))
         .expect(1)
         .says("did not fail");
-    replay("true", "").expect(1);
-    replay("/no/such/client", "").expect(4).says("/no/such/client");
+    replay("--wait 0.1", "true", "").expect(1);
+    replay("", "/no/such/client", "").expect(4).says("/no/such/client");
     let (aborted, ..) = record(
         &scene,
         "u",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use vdisim::server::transfer::{PRESETS, Preset};
-use vdisim_tests::{Ended, Scene};
+use vdisim_tests::{Ended, Scene, is_killed};
 
 use crate::subject::{good_client, results, suite, verdicts};
 
@@ -112,16 +112,22 @@ fn create_fails_before_there_is_a_server(
     #[case] why: &str,
 ) {
     let scene = Scene::new();
-    let line = format!("backup --set s --size 900000 --wait 3 --fault {preset}");
-    let server = scene.start(scene.vdisim(&line));
-    await_settings(&scene);
     let create = || {
         let mut client = scene.vdisim("run --");
         client.arg(good_client()).args(["backup", "pipe", "s"]).arg(scene.path("stored"));
         client
     };
+    let refusing = |wait: &str| {
+        let line = format!("backup --set s --size 900000 --wait {wait} --fault {preset}");
+        scene.start(scene.vdisim(&line))
+    };
+    // Waits for longer than any client takes to come.
+    let mut server = refusing("3600");
+    await_settings(&scene);
     scene.run(create()).expect(1).says(status).says(why);
-    server.wait().expect(1).says("The fault plan said so: drop-in").says("Msg 3013");
+    server.kill();
+    assert!(is_killed(server.wait().status));
+    refusing("0.1").wait().expect(1).says("The fault plan said so: drop-in").says("Msg 3013");
     let server = scene.start(scene.vdisim("backup --set s --size 900000"));
     scene.run(create()).expect(0);
     server.wait().expect(0);

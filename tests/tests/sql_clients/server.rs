@@ -142,7 +142,7 @@ fn a_server_ends_with_a_statement_running() {
         });
         serving.signal(Signal::SIGTERM);
         client.join().unwrap();
-        await_that("the statement is aborted", || serving.log().contains("was cancelled"));
+        serving.await_log("the statement is aborted", |log| log.contains("was cancelled"));
         drop(vdi);
         serving.ends();
     });

@@ -34,12 +34,19 @@ pub(crate) fn watched(test: impl FnOnce() + Send + 'static) {
 }
 
 /// Waits until something is so.
-pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn await_that(what: &str, is_so: impl FnMut() -> bool) {
+    assert!(comes_true(is_so), "waited in vain: {what}");
+}
+
+fn comes_true(mut is_so: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
-        assert!(Instant::now() < end, "waited in vain: {what}");
+        if Instant::now() >= end {
+            return false;
+        }
         thread::sleep(Duration::from_millis(5));
     }
+    true
 }
 
 /// A running `vdisim serve`, in a scene of its own.
@@ -81,6 +88,12 @@ impl Serving {
     /// What the server's error log says so far.
     pub(crate) fn log(&self) -> String {
         self.server.err()
+    }
+
+    /// Waits until the server's error log shows something.
+    pub(crate) fn await_log(&self, what: &str, shows: impl Fn(&str) -> bool) {
+        let came = comes_true(|| shows(&self.log()));
+        assert!(came, "waited in vain: {what}\n--- log\n{}", self.log());
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

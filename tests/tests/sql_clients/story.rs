@@ -81,8 +81,7 @@ pub(crate) fn story(serving: Serving, mut connect: impl FnMut(&Serving) -> Box<d
     // Neither of these can end by itself.
     let mut vdi = serving.vdi_client("backup", "stalled", &serving.scene.path("half.bak"), STALL);
     connect(&serving).cancel(&backup("stalled"), "10 percent processed.");
-    await_that("the BACKUP is aborted", || {
-        let log = serving.log();
+    serving.await_log("the BACKUP is aborted", |log| {
         log.contains("Cause: The statement was cancelled")
             && log.matches("Error: 3041").count() == 2
     });
@@ -90,8 +89,8 @@ pub(crate) fn story(serving: Serving, mut connect: impl FnMut(&Serving) -> Box<d
     vdi.kill();
     let mut vdi = serving.vdi_client("restore", "halfway", &file, STALL);
     connect(&serving).cancel(&restore("halfway"), "25 percent processed.");
-    await_that("the RESTORE is aborted", || {
-        serving.log().matches("The statement was cancelled").count() == 2
+    serving.await_log("the RESTORE is aborted", |log| {
+        log.matches("The statement was cancelled").count() == 2
     });
     vdi.kill();
     // Nothing was restored half.

@@ -22,14 +22,15 @@ impl Session {
         let plan = plan.and_then(|plan| self.may_back_up(verb, &plan).map(|()| plan));
         let plan = plan.map_err(|failed| failed.terminating(verb))?;
         let done = command(&StatementKind::Backup(backup.clone()));
-        let result =
-            self.run_engine(line, done, client, |context| engine::backup(context, &plan))?;
-        let failed = |failed: SeveralMessages| {
-            let name = &plan.database;
-            self.instance.log("Backup", Message::new(3041, &[&format!("{verb} {name}")]));
-            failed.terminating(verb)
+        let work = |context: &Context<'_>| {
+            // Here, because a client that has gone ends the statement without an answer.
+            engine::backup(context, &plan).inspect_err(|_| {
+                let name = &plan.database;
+                self.instance.log("Backup", Message::new(3041, &[&format!("{verb} {name}")]));
+            })
         };
-        let answer = result.map_err(failed)?;
+        let result = self.run_engine(line, done, client, work)?;
+        let answer = result.map_err(|failed| failed.terminating(verb))?;
         self.answer(&answer, line, done, client)
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use fake_sqlserver::catalogue::{Catalogue, Server};
-use fake_sqlserver::session::{Instance, Login, Session, TextClient};
+use fake_sqlserver::session::{Client, Gone, Instance, Login, Reply, Session, TextClient};
 use mtf::{EXTENT_SIZE, page_id};
 use rstest::rstest;
 use vdi_device::{ClientDevice, ClientSet};
@@ -380,6 +380,38 @@ fn a_look_reads_to_the_end_of_the_head(#[case] files: u16, #[case] with: &str) {
             assert!(read > 0 && read <= most, "{what} reads {read} of {most} bytes");
             assert!(moved.len() < 40, "{what}: {} commands", moved.len());
         }
+    });
+}
+
+/// A client that went without a word: nothing reaches it.
+struct Absent;
+
+impl Client for Absent {
+    fn reply(&mut self, _: Reply<'_>) -> Result<(), Gone> {
+        Err(Gone)
+    }
+}
+
+// Catches: a failed BACKUP that the error log does not tell of, because nobody was left to be answered.
+#[test]
+fn the_log_tells_of_a_backup_whose_client_went() {
+    watched(|| {
+        let server = Fixture::new();
+        let instance = &server.instance;
+        let (_begun, go_on, client) = held_client(instance, "held", Vec::new(), 50 * EXTENT_SIZE);
+        let mut session = Session::new(instance.clone(), Login::default());
+        let batch = "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='held' WITH STATS=10, \
+                     MAXTRANSFERSIZE=65536";
+        assert_eq!(session.execute(batch, &[], &mut Absent), Err(Gone));
+        // It may have been aborted before it had so much.
+        let _ = go_on.send(());
+        client.join().unwrap();
+        let log = server.log.entries();
+        let cause = log
+            .iter()
+            .position(|entry| entry.message.text.starts_with("Cause: The statement was cancelled"));
+        let failed = log.iter().position(|entry| entry.message.number == 3041);
+        assert!(cause.is_some() && cause < failed, "{log:?}");
     });
 }
 
