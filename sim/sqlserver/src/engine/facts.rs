@@ -163,6 +163,12 @@ pub(super) fn check_undamaged(head: &Head, go_on: bool) -> Result<(), Message> {
     Err(Message::new(3182, &[]))
 }
 
+/// Pages that a set says it holds, over all families.
+pub(super) fn page_count(head: &Head) -> u64 {
+    let files = head.configuration.files().filter(|file| !file.is_log());
+    files.map(|file| u64::from(file.get(Sfin::PAGE_COUNT))).sum()
+}
+
 /// Whether a set was made WITH CHECKSUM.
 pub(super) fn has_checksums(head: &Head) -> bool {
     head.configuration.set().get(Scin::FLAGS) & Scin::CHECKSUM != 0

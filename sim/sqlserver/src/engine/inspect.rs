@@ -1,12 +1,14 @@
 //! RESTORE HEADERONLY, FILELISTONLY, LABELONLY and VERIFYONLY.
 
+use std::sync::OnceLock;
+
 use mtf::{Lsn, MediaDate, Scin, Sfgi, Sfin, Sset, Tape};
 use uuid::Uuid;
 
-use super::context::{Answer, Context};
+use super::context::{Answer, Context, Progress};
 use super::facts::{
     backup_type, check_release, date_time, facts, has_checksums, is_container, is_damaged,
-    recovery_model,
+    page_count, recovery_model,
 };
 use super::families::read_families;
 use super::family_sink::{Destination, Extent, Gate, Head, Heads};
@@ -32,6 +34,8 @@ struct Open<'j> {
     names: Vec<&'j str>,
     transfer: &'j TransferPlan,
     checksum: bool,
+    /// What VERIFYONLY tells of its progress.
+    told: OnceLock<Progress>,
 }
 
 impl Gate for Open<'_> {
@@ -47,7 +51,12 @@ impl Gate for Open<'_> {
         let Some(heads) = &self.heads else { return Ok(None) };
         heads.add(device, head, &self.names)?;
         check_release(self.context, head)?;
+        self.told.get_or_init(|| Progress::new(page_count(head), self.transfer.stats));
         Ok(None)
+    }
+
+    fn placed(&self, pages: u64) {
+        self.told.get().into_iter().for_each(|told| told.advance(self.context, pages));
     }
 }
 
@@ -70,6 +79,7 @@ pub(super) fn inspect(
         names: plan.devices.iter().map(|device| device.name.as_str()).collect(),
         transfer: &plan.transfer,
         checksum: verifies && plan.transfer.checksum,
+        told: OnceLock::new(),
     };
     let families = read_families(context, plan, &gate, extent)?;
     if verifies && !plan.transfer.continue_after_error {

@@ -19,7 +19,7 @@ use super::context::{Answer, Context, Progress as Told};
 use super::device;
 use super::facts::{
     check_release, check_supported, check_undamaged, date_time, facts, has_checksums, is_read_only,
-    recovery_model,
+    page_count, recovery_model,
 };
 use super::families::{Families, read_families};
 use super::family_sink::{BroughtLog, Destination, Extent, Gate, Head, Heads};
@@ -209,9 +209,7 @@ impl<'j> RestoreJob<'j> {
         }
         let name = &plan.database;
         let progress = check_target(name, existing, &facts, started, plan.replace, stops)?;
-        let pages = head.configuration.files().filter(|file| !file.is_log());
-        let pages = pages.map(|file| u64::from(file.get(Sfin::PAGE_COUNT))).sum();
-        let told = Told::new(pages, plan.transfer.stats);
+        let told = Told::new(page_count(head), plan.transfer.stats);
         let failed = |error| context.storage_failed(&error);
         match (facts.kind, existing) {
             (SetKind::Full, _) | (_, None) => {

@@ -99,7 +99,8 @@ impl Fixture {
 fn a_backup_says_what_it_did() {
     let mut server = Fixture::new();
     let lines = server.run("BACKUP DATABASE pubs TO DISK='p.bak' WITH STATS=50, NAME='n'");
-    assert_eq!(lines[..2], ["3211: 50 percent processed.", "3211: 100 percent processed."]);
+    let halves = ["3211: 50 percent processed.", "3211: 100 percent processed."];
+    assert_eq!(lines[..2], halves);
     assert_eq!(lines[2], "4035: Processed 896 pages for database 'pubs', file 'pubs' on file 1.");
     assert!(lines[4].starts_with("3014: BACKUP DATABASE successfully processed 897 pages in "));
     let rows = server.run(
@@ -107,6 +108,8 @@ fn a_backup_says_what_it_did() {
          INNER JOIN msdb..backupmediafamily f ON f.media_set_id = s.media_set_id",
     );
     assert_eq!(rows[1..], ["n|D|2|p.bak"]);
+    let lines = server.run("RESTORE VERIFYONLY FROM DISK='p.bak' WITH STATS=50");
+    assert_eq!(lines[..2], halves);
     let log = server.log.entries();
     assert_eq!(log.last().unwrap().message.number, 18264, "{log:?}");
 }
