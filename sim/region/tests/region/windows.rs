@@ -75,7 +75,8 @@ fn asynchronous_procedure_calls_run_while_a_thread_sleeps(
     let names = Names::new(backend);
     let region = names.create("a");
     let (word, elsewhere) = (region.word(0).unwrap(), region.word(4).unwrap());
-    let timeout = Duration::from_millis(300);
+    // Far longer than three calls take to be queued.
+    let timeout = Duration::from_secs(2);
     let (announce, announced) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..others {
