@@ -55,12 +55,16 @@ impl<'d> BackupFiles<'d> {
             }
             opened.files.push(file);
         }
-        let media = opened.media(plan)?;
+        let media = opened.media(context, plan)?;
         Ok((opened, media))
     }
 
     /// What stands on the media; gives each file the family that it holds.
-    fn media(&mut self, plan: &BackupPlan) -> Result<Vec<Media>, SeveralMessages> {
+    fn media(
+        &mut self,
+        context: &Context<'_>,
+        plan: &BackupPlan,
+    ) -> Result<Vec<Media>, SeveralMessages> {
         if plan.overwrite || self.files.iter().all(|file| file.size() == 0) {
             return Ok(Vec::new());
         }
@@ -70,7 +74,7 @@ impl<'d> BackupFiles<'d> {
             if file.size() == 0 {
                 return Err(Message::new(3254, &[&device.name]).into());
             }
-            let media = media::scan(device, file.handle.as_file_mut())?;
+            let media = media::scan(context, device, file.handle.as_file_mut())?;
             check_family(plan, device, &media, &found)?;
             (file.family, file.kept) = (media.raid.get(Raid::FAMILY), media.end);
             found.push(media);

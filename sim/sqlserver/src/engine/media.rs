@@ -4,11 +4,11 @@
 //! its addresses from its own start, and filemarks tell of all before them; unconfirmed.
 
 use std::fs::File;
-use std::io::Read;
 
 use mtf::{Block, Checks, Events, MtfError, Raid, Reader, Record, Tape};
 
-use super::device::os_error;
+use super::context::Context;
+use super::device;
 use crate::messages::{Message, SeveralMessages};
 use crate::session::DevicePlan;
 
@@ -56,30 +56,61 @@ impl Events for Scan {
 ///
 /// # Errors
 ///
-/// The messages if the file cannot be read or is no whole backup.
-pub(super) fn scan(device: &DevicePlan, file: &mut File) -> Result<Media, SeveralMessages> {
-    let name = &device.name;
-    let malformed = |error: MtfError| Message::new(error.sql_message(), &[name]);
+/// The messages if the file cannot be read, is no backup, or has no end to append to.
+pub(super) fn scan(
+    context: &Context<'_>,
+    device: &DevicePlan,
+    file: &mut File,
+) -> Result<Media, SeveralMessages> {
+    let (scan, end) = read(context, device, file)?;
+    let end = end.map_err(|error| refused(context, device, &error))?;
+    let Scan { tape: Some(tape), raid: Some(raid), marks, sets } = scan else {
+        return Err(Message::new(3241, &[&device.name]).into());
+    };
+    Ok(Media { tape, raid, marks, sets, end })
+}
+
+/// Reads a file as far as it is a backup: what stands there, and where it ends or what is wrong.
+fn read(
+    context: &Context<'_>,
+    device: &DevicePlan,
+    file: &mut File,
+) -> Result<(Scan, Result<u64, MtfError>), SeveralMessages> {
     let checks = Checks { page_checksums: false, backup_checksums: false };
     let (mut reader, mut scan) = (Reader::with_checks(checks), Scan::default());
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let count = file
-            .read(&mut buffer)
-            .map_err(|error| Message::new(3203, &[name, &os_error(&error)]))?;
+        context.check_cancelled()?;
+        let count = device::read(device, file, &mut buffer)?;
+        if count == 0 {
+            let end = reader.finish().map(|()| reader.position());
+            return Ok((scan, end));
+        }
         let mut bytes = &buffer[..count];
         while !bytes.is_empty() {
-            let taken = reader.feed(bytes, &mut scan).map_err(malformed)?;
-            bytes = &bytes[taken..];
+            match reader.feed(bytes, &mut scan) {
+                Ok(taken) => bytes = &bytes[taken..],
+                Err(error) => return Ok((scan, Err(error))),
+            }
             reader.continue_media();
         }
-        if count == 0 {
-            break;
-        }
     }
-    reader.finish().map_err(malformed)?;
-    let Scan { tape: Some(tape), raid: Some(raid), marks, sets } = scan else {
-        return Err(Message::new(3241, &[name]).into());
-    };
-    Ok(Media { tape, raid, marks, sets, end: reader.position() })
+}
+
+/// Why nothing can be appended: the file is not of this kind, or its end is not that of a set.
+fn refused(context: &Context<'_>, device: &DevicePlan, error: &MtfError) -> Message {
+    let name = &device.name;
+    let cause = Message::user(0, 10, 1, format!("'{name}': {error}."));
+    if let MtfError::Compressed = error {
+        // SQL Server's message does not say what is wrong with it.
+        context.tell(cause.clone());
+    }
+    context.instance.log("Backup", cause);
+    match (error.sql_message(), error) {
+        (3243, MtfError::FormatVersion { major }) => Message::new(3243, &[name, major, &0, &1, &0]),
+        (number @ (3143 | 3239 | 3242 | 3249 | 3254), _) => Message::new(number, &[name]),
+        // Not even the media header can be read.
+        (3241, _) if error.at().unwrap_or(0) == 0 => Message::new(3241, &[name]),
+        _ => Message::new(3266, &[name]),
+    }
 }

@@ -75,3 +75,27 @@ fn families_are_known_by_their_numbers() {
     assert_eq!(server.errors(batch), [3227, 3013]);
     assert!(bytes(&server, "a") == whole);
 }
+
+// Catches: another message than SQL Server's, or one with a hole; a file that is changed though nothing
+// can be appended to it.
+#[test]
+fn a_damaged_end_is_told_of() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='x'; BACKUP LOG pubs TO DISK='x'");
+    let whole = bytes(&server, "x");
+    let rubbish = [&whole[..], &[0xa5; 700]].concat();
+    let cut = |size: usize| whole[..size].to_vec();
+    let mut damages = vec![rubbish, [&whole[..], b"!"].concat(), cut(whole.len() - 1)];
+    damages.extend([100, 700, 3000, whole.len() / 2, whole.len() - 600].map(cut));
+    for damaged in damages {
+        std::fs::write(server.backup_file("x"), &damaged).unwrap();
+        let told = server.run("BACKUP DATABASE pubs TO DISK='x'");
+        let expected = "3266: The backup data at the end of \"x\" is incorrectly formatted.";
+        assert!(told[0].starts_with(expected) && told.len() == 2, "{}: {told:?}", damaged.len());
+        assert!(bytes(&server, "x") == damaged);
+    }
+    let mut header = whole;
+    header[30] ^= 1;
+    std::fs::write(server.backup_file("x"), header).unwrap();
+    assert_eq!(server.errors("BACKUP DATABASE pubs TO DISK='x'"), [3241, 3013]);
+}
