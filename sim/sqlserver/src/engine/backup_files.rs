@@ -10,9 +10,11 @@ use same_file::Handle;
 
 use super::context::Context;
 use super::device::{self, Opening};
+use super::facts::{date_time, media_date};
 use super::media::{self, Media};
+use super::password;
 use crate::messages::{Message, SeveralMessages};
-use crate::session::{BackupPlan, DevicePlan};
+use crate::session::{BackupPlan, DevicePlan, Overwrite, now};
 
 /// The files of all devices, in the order of their families.
 #[derive(Debug)]
@@ -59,28 +61,34 @@ impl<'d> BackupFiles<'d> {
         Ok((opened, media))
     }
 
-    /// What stands on the media; gives each file the family that it holds.
+    /// What stands on the media and stays; gives each file the family that it holds.
     fn media(
         &mut self,
         context: &Context<'_>,
         plan: &BackupPlan,
     ) -> Result<Vec<Media>, SeveralMessages> {
-        if plan.overwrite || self.files.iter().all(|file| file.size() == 0) {
+        if plan.overwrite == Overwrite::Media || self.files.iter().all(|file| file.size() == 0) {
             return Ok(Vec::new());
         }
-        let mut found: Vec<Media> = Vec::new();
+        let (mut found, mut strange) = (Vec::new(), None);
         for file in &mut self.files {
             let device = file.device;
-            if file.size() == 0 {
-                return Err(Message::new(3254, &[&device.name]).into());
-            }
-            let media = media::scan(context, device, file.handle.as_file_mut())?;
+            let Some(media) = file.media(context, plan.overwrite)? else {
+                strange.get_or_insert(device);
+                continue;
+            };
+            password::check_media(&plan.transfer, &media.tape)?;
             check_family(plan, device, &media, &found)?;
+            let media = if plan.overwrite == Overwrite::Sets { media.emptied() } else { media };
             (file.family, file.kept) = (media.raid.get(Raid::FAMILY), media.end);
-            found.push(media);
+            found.push((device, media));
         }
+        if let (Some(device), false) = (strange, found.is_empty()) {
+            return Err(Message::new(3258, &[&device.name]).into());
+        }
+        found.iter().try_for_each(|(device, media)| check_expiration(plan, device, media))?;
         self.files.sort_by_key(|file| file.family);
-        Ok(found)
+        Ok(found.into_iter().map(|(_, media)| media).collect())
     }
 
     /// Begins to write: from here on, what is not kept is gone.
@@ -125,10 +133,13 @@ impl<'d> BackupFile<'d> {
         context: &Context<'_>,
         device: &'d DevicePlan,
         family: u16,
-        overwrite: bool,
+        overwrite: Overwrite,
     ) -> Result<Self, SeveralMessages> {
         let path = device::path(context, device);
-        let opening = if !overwrite && path.exists() { Opening::Append } else { Opening::Create };
+        let opening = match overwrite {
+            Overwrite::Nothing if path.exists() => Opening::Append,
+            _ => Opening::Create,
+        };
         let open = || -> io::Result<Self> {
             device::make_folder(context, &path)?;
             let (file, is_new) = match options(&path).create_new(true).open(&path) {
@@ -142,6 +153,22 @@ impl<'d> BackupFile<'d> {
             Ok(BackupFile { device, handle, made, family, kept: 0 })
         };
         open().map_err(|error| device::cannot_open(context, device, &error, opening))
+    }
+
+    /// What stands on its media; none only if that is overwritten.
+    fn media(
+        &mut self,
+        context: &Context<'_>,
+        overwrite: Overwrite,
+    ) -> Result<Option<Media>, SeveralMessages> {
+        let (device, size) = (self.device, self.size());
+        let file = self.handle.as_file_mut();
+        match overwrite {
+            Overwrite::Nothing if size == 0 => Err(Message::new(3254, &[&device.name]).into()),
+            Overwrite::Nothing => media::scan(context, device, file).map(Some),
+            _ if size == 0 => Ok(None),
+            _ => media::look(context, device, file),
+        }
     }
 
     fn is_regular(&self) -> bool {
@@ -178,23 +205,34 @@ fn check_family(
     plan: &BackupPlan,
     device: &DevicePlan,
     media: &Media,
-    earlier: &[Media],
+    earlier: &[(&DevicePlan, Media)],
 ) -> Result<(), Message> {
     let (name, given) = (&device.name, plan.devices.len());
     let (count, number) = (media.raid.get(Raid::FAMILY_COUNT), media.raid.get(Raid::FAMILY));
     if usize::from(count) != given {
         return Err(Message::new(3231, &[name, &count, &given]));
     }
-    let is_twice = |other: &Media| other.raid.get(Raid::FAMILY) == number;
-    let belongs = |other: &Media| {
+    let appends = plan.overwrite == Overwrite::Nothing;
+    let belongs = |(_, other): &(&DevicePlan, Media)| {
         other.raid.get(Raid::MEDIA_SET) == media.raid.get(Raid::MEDIA_SET)
-            && other.sets == media.sets
+            && (other.sets == media.sets || !appends)
     };
     if !(1..=count).contains(&number) || !earlier.iter().all(belongs) {
         return Err(Message::new(3258, &[name]));
     }
-    match earlier.iter().position(is_twice) {
-        Some(other) => Err(Message::new(3227, &[name, &number, &plan.devices[other].name])),
+    match earlier.iter().find(|(_, other)| other.raid.get(Raid::FAMILY) == number) {
+        Some((other, _)) => Err(Message::new(3227, &[name, &number, &other.name])),
         None => Ok(()),
     }
+}
+
+/// Checks that no set that is overwritten is to be kept.
+fn check_expiration(plan: &BackupPlan, device: &DevicePlan, media: &Media) -> Result<(), Message> {
+    let is_free = media.expiration <= media_date(now());
+    if plan.overwrite == Overwrite::Nothing || plan.skip || is_free {
+        return Ok(());
+    }
+    let time = date_time(media.expiration);
+    let text = time.map(|time| time.strftime("%b %e %Y %_I:%M:%S:000%p").to_string());
+    Err(Message::new(4030, &[&device.name, &text.unwrap_or_else(|| media.expiration.to_string())]))
 }

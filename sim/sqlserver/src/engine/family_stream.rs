@@ -92,7 +92,7 @@ impl BackupJob<'_> {
         Ok((size, end - begin + counter.0 - before))
     }
 
-    /// Begins a family: on new media, or behind what stands there.
+    /// Begins a family: on media without sets, or behind what stands there.
     fn begin<W: std::io::Write>(
         &self,
         out: W,
@@ -100,8 +100,10 @@ impl BackupJob<'_> {
         family: u16,
     ) -> std::io::Result<BackupWriter<W>> {
         match self.set.media(family) {
-            Some(media) => BackupWriter::append(out, start, media.end, media.marks.clone()),
-            None => BackupWriter::begin(out, start),
+            Some(media) if media.sets > 0 => {
+                BackupWriter::append(out, start, media.end, media.marks.clone())
+            }
+            _ => BackupWriter::begin(out, start),
         }
     }
 

@@ -1,11 +1,11 @@
-//! The media of a file that another backup set is appended to.
+//! The media of a file that another backup set is written to.
 //!
 //! No real media with several sets has been seen: the sets stand one behind the other, each counts
 //! its addresses from its own start, and filemarks tell of all before them; unconfirmed.
 
 use std::fs::File;
 
-use mtf::{Block, Checks, Events, MtfError, Raid, Reader, Record, Tape};
+use mtf::{Block, Checks, Events, MediaDate, MtfError, Raid, Reader, Record, Sset, Tape};
 
 use super::context::Context;
 use super::device;
@@ -23,6 +23,15 @@ pub(super) struct Media {
     pub(super) sets: u16,
     /// Its bytes.
     pub(super) end: u64,
+    /// When the last of its sets expires.
+    pub(super) expiration: MediaDate,
+}
+
+impl Media {
+    /// What is left of it when its sets are overwritten: the header.
+    pub(super) fn emptied(self) -> Self {
+        Media { marks: Vec::new(), sets: 0, end: 0, ..self }
+    }
 }
 
 #[derive(Default)]
@@ -31,6 +40,7 @@ struct Scan {
     raid: Option<Record<Raid>>,
     marks: Vec<u64>,
     sets: u16,
+    expiration: MediaDate,
 }
 
 impl Events for Scan {
@@ -40,7 +50,10 @@ impl Events for Scan {
         match block {
             Block::Tape(tape) => self.tape = Some(tape.clone()),
             Block::Sfmb(_) => self.marks.push(at),
-            Block::Sset(_) => self.sets += 1,
+            Block::Sset(set) => {
+                self.sets = self.sets.saturating_add(1);
+                self.expiration = self.expiration.max(set.get(Sset::EXPIRATION));
+            }
             _ => {}
         }
         Ok(())
@@ -52,7 +65,15 @@ impl Events for Scan {
     }
 }
 
-/// Reads what is on a device's file.
+impl Scan {
+    /// The media that ends there; none without its header.
+    fn media(self, end: u64) -> Option<Media> {
+        let Scan { tape, raid, marks, sets, expiration } = self;
+        Some(Media { tape: tape?, raid: raid?, marks, sets, end, expiration })
+    }
+}
+
+/// Reads what is on a device's file, to append to it.
 ///
 /// # Errors
 ///
@@ -64,10 +85,22 @@ pub(super) fn scan(
 ) -> Result<Media, SeveralMessages> {
     let (scan, end) = read(context, device, file)?;
     let end = end.map_err(|error| refused(context, device, &error))?;
-    let Scan { tape: Some(tape), raid: Some(raid), marks, sets } = scan else {
-        return Err(Message::new(3241, &[&device.name]).into());
-    };
-    Ok(Media { tape, raid, marks, sets, end })
+    scan.media(end).ok_or_else(|| Message::new(3241, &[&device.name]).into())
+}
+
+/// Reads what is on a device's file, to overwrite its sets. What is no backup is overwritten as a whole,
+/// and a damaged one is worth what can be read of it.
+///
+/// # Errors
+///
+/// The messages if the file cannot be read.
+pub(super) fn look(
+    context: &Context<'_>,
+    device: &DevicePlan,
+    file: &mut File,
+) -> Result<Option<Media>, SeveralMessages> {
+    let (scan, end) = read(context, device, file)?;
+    Ok(scan.media(end.unwrap_or(0)))
 }
 
 /// Reads a file as far as it is a backup: what stands there, and where it ends or what is wrong.

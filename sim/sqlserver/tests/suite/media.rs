@@ -99,3 +99,165 @@ fn a_damaged_end_is_told_of() {
     std::fs::write(server.backup_file("x"), header).unwrap();
     assert_eq!(server.errors("BACKUP DATABASE pubs TO DISK='x'"), [3241, 3013]);
 }
+
+/// A row of RESTORE HEADERONLY or LABELONLY about x, which may hold damaged pages.
+fn shown(server: &mut Fixture, what: &str, row: usize, columns: &[&str]) -> Vec<String> {
+    let batch = format!("RESTORE {what}ONLY FROM DISK='x' WITH CONTINUE_AFTER_ERROR");
+    let lines = server.run(&batch);
+    let names: Vec<_> = lines[0].split('|').collect();
+    let values: Vec<_> = lines[row].split('|').collect();
+    let place = |column: &&str| names.iter().position(|name| name == column).unwrap();
+    columns.iter().map(|column| values[place(column)].to_owned()).collect()
+}
+
+// Catches: a set overwritten before it expires; one that is kept though it has expired, or though that is
+// to be skipped; a look at the first or the last set alone.
+#[rstest]
+#[case("EXPIREDATE='2999-12-31'", "INIT", Some("Dec 31 2999 12:00:00:000AM"))]
+#[case("EXPIREDATE='Feb 3, 2998 5:06 PM'", "INIT", Some("Feb  3 2998  5:06:00:000PM"))]
+#[case("EXPIREDATE='2999-12-31'", "INIT, NOSKIP", Some("Dec 31 2999 12:00:00:000AM"))]
+#[case("EXPIREDATE='2999-12-31'", "INIT, SKIP", None)]
+#[case("EXPIREDATE='2999-12-31'", "FORMAT", None)]
+#[case("EXPIREDATE='2001-01-01'", "INIT", None)]
+#[case("RETAINDAYS=0", "INIT", None)]
+fn a_set_is_kept_until_it_expires(
+    #[case] retention: &str,
+    #[case] with: &str,
+    #[case] kept_until: Option<&str>,
+    #[values(0, 1)] place: usize,
+) {
+    let mut server = Fixture::new();
+    for set in 0..2 {
+        let option = if set == place { retention } else { "COPY_ONLY" };
+        server.succeed(&format!("BACKUP DATABASE pubs TO DISK='x' WITH {option}"));
+    }
+    let before = bytes(&server, "x");
+    let told = server.run(&format!("BACKUP DATABASE Northwind TO DISK='x' WITH {with}"));
+    match kept_until {
+        Some(time) => {
+            let expected = format!(
+                "4030: The medium on device 'x' expires on {time} and cannot be overwritten."
+            );
+            assert_eq!(told[0], expected);
+            assert!(told.len() == 2 && bytes(&server, "x") == before, "{told:?}");
+            server.succeed("BACKUP DATABASE Northwind TO DISK='x'");
+        }
+        None => {
+            assert!(told.last().unwrap().starts_with("3014: "), "{told:?}");
+            assert_eq!(server.run("RESTORE HEADERONLY FROM DISK='x'").len(), 2);
+        }
+    }
+}
+
+// Catches: an expiration that the media does not have, or another one; a retention that is not checked.
+#[test]
+fn the_header_tells_when_a_set_expires() {
+    let mut server = Fixture::new();
+    for option in ["EXPIREDATE='2030-05-06 07:08:09'", "COPY_ONLY", "RETAINDAYS=3"] {
+        server.succeed(&format!("BACKUP DATABASE pubs TO DISK='x' WITH {option}"));
+    }
+    let mut expires = |set| shown(&mut server, "HEADER", set, &["ExpirationDate"]).remove(0);
+    assert_eq!(expires(1), "May  6 2030  7:08AM");
+    assert_eq!(expires(2), "NULL");
+    let [start, end]: [String; 2] =
+        shown(&mut server, "HEADER", 3, &["BackupStartDate", "ExpirationDate"]).try_into().unwrap();
+    let time = |text: String| {
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        jiff::civil::DateTime::strptime("%b %d %Y %I:%M%p", words).unwrap()
+    };
+    assert_eq!(time(end), time(start) + jiff::Span::new().days(3));
+    for (option, expected) in [
+        ("RETAINDAYS=-1", "3250: The value '-1' is not within range for the RETAINDAYS parameter."),
+        (
+            "RETAINDAYS=100000",
+            "3250: The value '100000' is not within range for the RETAINDAYS parameter.",
+        ),
+        ("EXPIREDATE='never'", "3217: Invalid value specified for EXPIREDATE parameter."),
+    ] {
+        let told = server.run(&format!("BACKUP DATABASE pubs TO DISK='y' WITH {option}"));
+        assert_eq!(told[0], expected);
+    }
+    assert_eq!(names(&server), ["x"]);
+}
+
+// Catches: media with a password that anybody appends to or overwrites; a password that INIT takes away.
+#[test]
+fn a_media_password_is_asked_for_by_whoever_writes() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='x' WITH MEDIAPASSWORD='m'");
+    let before = bytes(&server, "x");
+    for with in ["INIT", "NOINIT", "INIT, SKIP", "INIT, MEDIAPASSWORD='M'"] {
+        let batch = format!("BACKUP DATABASE pubs TO DISK='x' WITH {with}");
+        assert_eq!(server.errors(&batch), [3279, 3013], "{with}");
+    }
+    assert!(bytes(&server, "x") == before);
+    for with in ["NOINIT", "INIT"] {
+        let batch = format!("BACKUP DATABASE pubs TO DISK='x' WITH {with}, MEDIAPASSWORD='m'");
+        server.succeed(&batch);
+    }
+    assert_eq!(server.errors("RESTORE VERIFYONLY FROM DISK='x'"), [3279, 3013]);
+    server.succeed("BACKUP DATABASE pubs TO DISK='x' WITH FORMAT");
+    assert_eq!(server.errors("RESTORE VERIFYONLY FROM DISK='x'"), [3262]);
+}
+
+// Catches: one family of a set overwritten alone, or beside what is none of its media.
+#[test]
+fn media_are_overwritten_as_a_whole() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='a', DISK='b'; BACKUP DATABASE pubs TO DISK='x'");
+    server.succeed("BACKUP DATABASE pubs TO DISK='c', DISK='d'");
+    std::fs::write(server.backup_file("text"), "notes").unwrap();
+    let before = names(&server);
+    let files = before.clone();
+    let state = |server: &Fixture| files.iter().map(|name| bytes(server, name)).collect::<Vec<_>>();
+    let whole = state(&server);
+    for (to, expected) in [
+        ("DISK='a'", 3231),
+        ("DISK='x', DISK='new'", 3231),
+        ("DISK='new', DISK='b'", 3258),
+        ("DISK='a', DISK='text'", 3258),
+        ("DISK='a', DISK='d'", 3258),
+    ] {
+        let batch = format!("BACKUP DATABASE pubs TO {to} WITH INIT");
+        assert_eq!(server.errors(&batch), [expected, 3013], "{to}");
+        assert!(state(&server) == whole && names(&server) == before, "{to}");
+    }
+    server.succeed("BACKUP DATABASE Northwind TO DISK='b', DISK='a' WITH INIT");
+    server.succeed("RESTORE DATABASE copy FROM DISK='a', DISK='b'");
+    assert_eq!(server.digest("copy"), server.digest("Northwind"));
+    for batch in [
+        "BACKUP DATABASE pubs TO DISK='c' WITH FORMAT",
+        "BACKUP DATABASE pubs TO DISK='text', DISK='new' WITH INIT",
+        "RESTORE DATABASE again FROM DISK='text', DISK='new'",
+    ] {
+        server.succeed(batch);
+    }
+}
+
+// Catches: a media header that INIT replaces, or that FORMAT keeps; a set behind the old ones; a
+// damaged end that stands in INIT's way.
+#[rstest]
+fn the_media_header_stays_unless_it_is_formatted(#[values(false, true)] is_cut: bool) {
+    const LABEL: [&str; 4] = ["MediaName", "MediaDescription", "MediaSetId", "MediaFamilyId"];
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='x' WITH MEDIANAME='n', MEDIADESCRIPTION='d'");
+    server.succeed("BACKUP DATABASE pubs TO DISK='x'");
+    let before = shown(&mut server, "LABEL", 1, &LABEL);
+    assert_eq!(before[..2], ["n", "d"]);
+    if is_cut {
+        let cut = bytes(&server, "x");
+        std::fs::write(server.backup_file("x"), &cut[..cut.len() - 3000]).unwrap();
+    }
+    server.succeed("BACKUP DATABASE Northwind TO DISK='x' WITH INIT, BLOCKSIZE=4096");
+    assert_eq!(shown(&mut server, "LABEL", 1, &LABEL), before);
+    assert_eq!(shown(&mut server, "HEADER", 1, &["DatabaseName", "Position"]), ["Northwind", "1"]);
+    assert_eq!(server.run("RESTORE HEADERONLY FROM DISK='x'").len(), 2);
+    server.succeed("BACKUP DATABASE pubs TO DISK='x'");
+    for (file, name) in [(1, "Northwind"), (2, "pubs")] {
+        server.succeed(&format!("RESTORE DATABASE copy FROM DISK='x' WITH FILE={file}, REPLACE"));
+        assert_eq!(server.digest("copy"), server.digest(name));
+    }
+    server.succeed("BACKUP DATABASE pubs TO DISK='x' WITH FORMAT");
+    let after = shown(&mut server, "LABEL", 1, &LABEL);
+    assert!(after[..2] == ["NULL", "NULL"] && after[2] != before[2], "{after:?}");
+}
