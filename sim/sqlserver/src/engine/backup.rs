@@ -1,7 +1,7 @@
 //! BACKUP.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -114,6 +114,7 @@ fn carry_out(
         next: AtomicUsize::new(0),
         progress: Progress::new((extents.len() * EXTENT_PAGES) as u64, plan.transfer.stats),
         finished: started,
+        is_damaged: AtomicBool::new(false),
         failed: Mutex::new(None),
     };
     let size = send(context, plan, &job, files)?;
@@ -294,6 +295,9 @@ fn messages(job: &BackupJob<'_>, elapsed: Duration) -> Vec<Message> {
         if file.kind == crate::catalogue::FileKind::Log {
             messages.push(processed(log_pages(job), &file.logical_name));
         }
+    }
+    if job.is_damaged.load(Ordering::Relaxed) {
+        messages.push(Message::new(3042, &[]));
     }
     let verb = match job.set.facts.kind {
         SetKind::Full => "BACKUP DATABASE",

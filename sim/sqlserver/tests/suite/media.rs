@@ -2,6 +2,7 @@
 
 use rstest::rstest;
 
+use crate::devices::{client, watched};
 use crate::server::Fixture;
 
 /// The bytes of a file of backups.
@@ -260,4 +261,39 @@ fn the_media_header_stays_unless_it_is_formatted(#[values(false, true)] is_cut: 
     server.succeed("BACKUP DATABASE pubs TO DISK='x' WITH FORMAT");
     let after = shown(&mut server, "LABEL", 1, &LABEL);
     assert!(after[..2] == ["NULL", "NULL"] && after[2] != before[2], "{after:?}");
+}
+
+// Catches: a damaged page backed up WITH CHECKSUM as if it were well; one that stops a backup that does
+// not check, or that is to go on; a backup of damaged pages that does not say so.
+#[test]
+fn a_backup_with_checksum_checks_the_pages() {
+    watched(|| {
+        let mut server = Fixture::new();
+        server.succeed("BACKUP DATABASE pubs TO DISK='x'");
+        let mut damaged = bytes(&server, "x");
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        std::fs::write(server.backup_file("x"), damaged).unwrap();
+        server.succeed("RESTORE DATABASE copy FROM DISK='x' WITH CONTINUE_AFTER_ERROR");
+        let told = server.run("BACKUP DATABASE copy TO DISK='y' WITH CHECKSUM");
+        assert!(
+            told[0].starts_with("3043: BACKUP 'copy' detected an error on page (1:"),
+            "{told:?}"
+        );
+        assert!(told.len() == 2 && told[1].starts_with("3013: "), "{told:?}");
+        assert_eq!(names(&server), ["x"]);
+        let keeping = client(&server.instance, "set", vec![Vec::new()]);
+        let told = server.errors("BACKUP DATABASE copy TO VIRTUAL_DEVICE='set' WITH CHECKSUM");
+        assert!(told.contains(&3043), "{told:?}");
+        keeping.join().unwrap();
+
+        let damaged = |server: &mut Fixture| shown(server, "HEADER", 1, &["IsDamaged"]).remove(0);
+        server.succeed("BACKUP DATABASE copy TO DISK='x' WITH FORMAT");
+        assert_eq!(damaged(&mut server), "0");
+        let batch = "BACKUP DATABASE copy TO DISK='x' WITH FORMAT, CHECKSUM, CONTINUE_AFTER_ERROR";
+        assert_eq!(server.errors(batch), [3042]);
+        assert_eq!(damaged(&mut server), "1");
+        assert!(server.log.entries().iter().any(|entry| entry.message.number == 3043));
+        server.succeed("BACKUP DATABASE pubs TO DISK='x' WITH FORMAT, CHECKSUM");
+    });
 }
