@@ -82,17 +82,12 @@ fn carry_out(
         context.tell(Message::user(0, 10, 1, text));
     }
     let (files, media) = match plan.devices[0].kind {
-        DeviceKind::Disk => {
-            let (files, media) = BackupFiles::open(context, plan)?;
-            (Some(files), media)
-        }
-        _ => (None, Vec::new()),
+        DeviceKind::Disk => BackupFiles::open(context, plan)?,
+        _ => (BackupFiles::default(), Vec::new()),
     };
     let (started, clock) = (now(), Instant::now());
-    let media_set = match media.first() {
-        Some(media) => media.raid.get(Raid::MEDIA_SET),
-        None => Uuid::new_v4(),
-    };
+    let begun = media.first().map(|media| media.raid.get(Raid::MEDIA_SET));
+    let media_set = begun.unwrap_or_else(Uuid::new_v4);
     let job = BackupJob {
         context,
         set: SetWriter {
@@ -160,14 +155,14 @@ fn counts(extents: &[ExtentId]) -> Vec<(u16, u64)> {
 
 /// Sends every family to its device. Returns the size of the backup in bytes.
 ///
-/// `files` are those of DISK devices.
+/// `files` are those of DISK devices; others have none.
 fn send(
     context: &Context<'_>,
     plan: &BackupPlan,
     job: &BackupJob<'_>,
-    files: Option<BackupFiles<'_>>,
+    files: BackupFiles<'_>,
 ) -> Result<u64, SeveralMessages> {
-    if let Some(files) = files {
+    if plan.devices[0].kind == DeviceKind::Disk {
         return send_to_files(plan, job, files);
     }
     if let Some(done) = device::perform(context, Direction::Backup, &plan.devices, &plan.transfer) {

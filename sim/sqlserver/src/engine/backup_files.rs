@@ -17,7 +17,7 @@ use crate::messages::{Message, SeveralMessages};
 use crate::session::{BackupPlan, DevicePlan, Overwrite, now};
 
 /// The files of all devices, in the order of their families.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct BackupFiles<'d> {
     files: Vec<BackupFile<'d>>,
     /// Whether they may hold something of the set.
@@ -48,7 +48,7 @@ impl<'d> BackupFiles<'d> {
         context: &Context<'_>,
         plan: &'d BackupPlan,
     ) -> Result<(Self, Vec<Media>), SeveralMessages> {
-        let mut opened = BackupFiles { files: Vec::new(), has_begun: false };
+        let mut opened = BackupFiles::default();
         for (device, family) in plan.devices.iter().zip(1..) {
             let file = BackupFile::open(context, device, family, plan.overwrite)?;
             if opened.files.iter().any(|other| other.is_same(&file)) {
