@@ -64,7 +64,12 @@ fn families_are_known_by_their_numbers() {
     let mut server = Fixture::new();
     server.succeed("BACKUP DATABASE pubs TO DISK='a', DISK='b', DISK='c' WITH CHECKSUM");
     server.succeed("EXEC vdisim.change pubs, 30, 1");
+    let sizes = |server: &Fixture| ["a", "b", "c"].map(|name| bytes(server, name).len());
+    let before = sizes(&server);
     server.succeed("BACKUP DATABASE pubs TO DISK='c', DISK='a', DISK='b' WITH CHECKSUM");
+    let after = sizes(&server);
+    let [first, second, third] = [0, 1, 2].map(|file| after[file] - before[file]);
+    assert!(first > second && second == third, "the log goes to the first family");
     for from in ["DISK='a', DISK='b', DISK='c'", "DISK='b', DISK='c', DISK='a'"] {
         let batch = format!("RESTORE DATABASE copy FROM {from} WITH FILE=2, REPLACE");
         server.succeed(&batch);
