@@ -3,6 +3,7 @@
 
 mod arrival;
 mod backup;
+mod backup_files;
 mod context;
 mod device;
 mod facts;

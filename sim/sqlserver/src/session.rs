@@ -21,7 +21,9 @@ pub use batch::{Parameter, Session};
 pub use call::{Argument, Called};
 pub use cancel::CancelToken;
 pub use instance::{Instance, Login};
-pub use plan::{BackupPlan, DevicePlan, RestorePlan, SequenceEnd, TransferPlan};
+pub use plan::{
+    BackupPlan, DevicePlan, Overwrite, RestorePlan, Retention, SequenceEnd, TransferPlan,
+};
 pub use reply::{Client, Column, Command, Done, Gone, Reply, TextClient, TransactionStep};
 
 pub(crate) use clock::now;

@@ -13,9 +13,10 @@
 //! All are read, and their values and combinations checked. These have their effect: BLOCKSIZE,
 //! BUFFERCOUNT, MAXTRANSFERSIZE, CHECKSUM, NO_CHECKSUM (RESTORE, which checks without it whatever
 //! checksums there are, also those of pages), CONTINUE_AFTER_ERROR, COPY_ONLY, DIFFERENTIAL, DESCRIPTION,
-//! FILE, FORMAT, INIT, MEDIADESCRIPTION, MEDIANAME (BACKUP), MEDIAPASSWORD, MOVE, NAME, NORECOVERY,
-//! PASSWORD, RECOVERY, REPLACE, SNAPSHOT and METADATA_ONLY, which is the same, STANDBY, STATS, STOPAT;
-//! and the opposites that are the default: NOFORMAT, NOINIT, NOSKIP, STOP_ON_ERROR.
+//! EXPIREDATE, FILE, FORMAT, INIT, MEDIADESCRIPTION, MEDIANAME (BACKUP), MEDIAPASSWORD, MOVE, NAME,
+//! NORECOVERY, PASSWORD, RECOVERY, REPLACE, RETAINDAYS, SKIP, SNAPSHOT and METADATA_ONLY, which is the
+//! same, STANDBY, STATS, STOPAT; and the opposites that are the default: NOFORMAT, NOINIT, NOSKIP,
+//! STOP_ON_ERROR.
 //!
 //! These are read and change nothing ([`OptionName::is_without_effect`]):
 //!
@@ -23,7 +24,7 @@
 //! |---|---|
 //! | COMPRESSION, NO_COMPRESSION, ENCRYPTION, ENHANCEDINTEGRITY, CREDENTIAL | the stream is always in the clear and uncompressed; BACKUP says so of COMPRESSION and ENCRYPTION |
 //! | UNLOAD, NOUNLOAD, REWIND, NOREWIND, RESTART | there are no tapes |
-//! | EXPIREDATE, RETAINDAYS, SKIP, MEDIANAME (RESTORE) | media are not protected by date or name |
+//! | MEDIANAME (RESTORE) | media are not protected by name |
 //! | NO_TRUNCATE, RESTRICTED_USER, PARTIAL, COMMIT_DIFFERENTIAL_BASE, SNAPSHOT_IMPORT | databases are whole, and open to all |
 //! | ENABLE_BROKER, ERROR_BROKER_CONVERSATIONS, NEW_BROKER, KEEP_REPLICATION, KEEP_TEMPORAL_RETENTION, FILESTREAM | databases have no such parts |
 //! | LOADHISTORY, ONLINE, VERBOSE | they change nothing that a client of VDI sees |

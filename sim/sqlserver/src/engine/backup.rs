@@ -1,15 +1,15 @@
 //! BACKUP.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mtf::{EXTENT_PAGES, Raid};
 use uuid::Uuid;
 use vdi_protocol::Direction;
 
+use super::backup_files::BackupFiles;
 use super::context::{Answer, Context, Progress};
 use super::device;
 use super::family_stream::{BackupJob, FamilyStream};
@@ -22,7 +22,7 @@ use crate::catalogue::{
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{BackupPlan, now};
 use crate::sql::DeviceKind;
-use crate::transfer::Source;
+use crate::transfer::{Source, SourceError};
 
 /// Bytes of a block unless the statement says otherwise.
 const BLOCK_SIZE: u32 = 512;
@@ -81,14 +81,13 @@ fn carry_out(
         );
         context.tell(Message::user(0, 10, 1, text));
     }
-    let appends = plan.devices[0].kind == DeviceKind::Disk && !plan.overwrite;
-    let opened = if appends { device::open_media(context, &plan.devices)? } else { Vec::new() };
-    let (files, media): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
-    let (started, clock) = (now(), Instant::now());
-    let media_set = match media.first() {
-        Some(media) => media.raid.get(Raid::MEDIA_SET),
-        None => Uuid::new_v4(),
+    let (files, media) = match plan.devices[0].kind {
+        DeviceKind::Disk => BackupFiles::open(context, plan)?,
+        _ => (BackupFiles::default(), Vec::new()),
     };
+    let (started, clock) = (now(), Instant::now());
+    let begun = media.first().map(|media| media.raid.get(Raid::MEDIA_SET));
+    let media_set = begun.unwrap_or_else(Uuid::new_v4);
     let job = BackupJob {
         context,
         set: SetWriter {
@@ -110,6 +109,7 @@ fn carry_out(
         next: AtomicUsize::new(0),
         progress: Progress::new((extents.len() * EXTENT_PAGES) as u64, plan.transfer.stats),
         finished: started,
+        is_damaged: AtomicBool::new(false),
         failed: Mutex::new(None),
     };
     let size = send(context, plan, &job, files)?;
@@ -155,85 +155,80 @@ fn counts(extents: &[ExtentId]) -> Vec<(u16, u64)> {
 
 /// Sends every family to its device. Returns the size of the backup in bytes.
 ///
-/// `files` are those that the set is appended to.
+/// `files` are those of DISK devices; others have none.
 fn send(
     context: &Context<'_>,
     plan: &BackupPlan,
     job: &BackupJob<'_>,
-    files: Vec<File>,
+    files: BackupFiles<'_>,
 ) -> Result<u64, SeveralMessages> {
-    let other = |error: crate::transfer::SourceError| -> SeveralMessages {
-        let own = job.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        own.unwrap_or_else(|| {
-            let text = format!("The stream could not be made: {error}");
-            context.instance.log("Backup", Message::user(0, 16, 1, text));
-            Message::new(3270, &[]).into()
-        })
-    };
+    if plan.devices[0].kind == DeviceKind::Disk {
+        return send_to_files(plan, job, files);
+    }
     if let Some(done) = device::perform(context, Direction::Backup, &plan.devices, &plan.transfer) {
         return done.map(|()| 0);
     }
-    match plan.devices[0].kind {
-        DeviceKind::VirtualDevice => {
-            let set = device::attach(context, Direction::Backup, &plan.devices, &plan.transfer)?;
-            let (done, size) = if plan.transfer.snapshot {
-                let (mut stream, size) = SnapshotStream::new(job).map_err(other)?;
-                (set.backup(vec![&mut stream]), size)
-            } else {
-                let (mut streams, size) = FamilyStream::all(job).map_err(other)?;
-                let sources = streams.iter_mut().map(|stream| stream as &mut dyn Source).collect();
-                (set.backup(sources), size)
-            };
-            match done {
-                Ok(_) => Ok(size),
-                Err(error) => {
-                    let mut failed = device::transfer_failed(context, &error);
-                    let own = job.failed.lock();
-                    let own = own.unwrap_or_else(std::sync::PoisonError::into_inner).take();
-                    failed.0.extend(own.into_iter().flat_map(|messages| messages.0));
-                    Err(failed)
-                }
-            }
-        }
-        DeviceKind::Disk => {
-            let (streams, size) = FamilyStream::all(job).map_err(other)?;
-            let mut files = files;
-            if files.is_empty() {
-                for device in &plan.devices {
-                    files.push(device::create(context, device)?);
-                }
-            }
-            let mut buffer = vec![0; device::disk_transfer(&plan.transfer)];
-            let write = || {
-                for ((mut stream, file), device) in
-                    streams.into_iter().zip(&mut files).zip(&plan.devices)
-                {
-                    loop {
-                        let count = stream.read(&mut buffer).map_err(other)?;
-                        if count == 0 {
-                            break;
-                        }
-                        device::write(device, file, &buffer[..count])?;
-                    }
-                    device::sync(device, file)?;
-                }
-                Ok(size)
-            };
-            let written = write();
-            if written.is_err() {
-                for (file, media) in files.iter().zip(job.set.media) {
-                    // The sets before the one that failed are what they were.
-                    let _ = file.set_len(media.end);
-                }
-            }
-            written
-        }
-        DeviceKind::Tape | DeviceKind::Url => {
-            let error = std::io::Error::from(std::io::ErrorKind::NotFound);
-            let os_error = device::os_error(&error);
-            Err(Message::new(3201, &[&plan.devices[0].name, &os_error]).into())
+    if plan.devices[0].kind != DeviceKind::VirtualDevice {
+        let error = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let os_error = device::os_error(&error);
+        return Err(Message::new(3201, &[&plan.devices[0].name, &os_error]).into());
+    }
+    let other = |error| stream_failed(job, &error);
+    let set = device::attach(context, Direction::Backup, &plan.devices, &plan.transfer)?;
+    let (done, size) = if plan.transfer.snapshot {
+        let (mut stream, size) = SnapshotStream::new(job).map_err(other)?;
+        (set.backup(vec![&mut stream]), size)
+    } else {
+        let (mut streams, size) = FamilyStream::all(job).map_err(other)?;
+        let sources = streams.iter_mut().map(|stream| stream as &mut dyn Source).collect();
+        (set.backup(sources), size)
+    };
+    match done {
+        Ok(_) => Ok(size),
+        Err(error) => {
+            let mut failed = device::transfer_failed(context, &error);
+            failed.0.extend(own_failure(job).into_iter().flat_map(|messages| messages.0));
+            Err(failed)
         }
     }
+}
+
+/// Writes every family to its file.
+fn send_to_files(
+    plan: &BackupPlan,
+    job: &BackupJob<'_>,
+    mut files: BackupFiles<'_>,
+) -> Result<u64, SeveralMessages> {
+    let (streams, size) = FamilyStream::all(job).map_err(|error| stream_failed(job, &error))?;
+    let mut buffer = vec![0; device::disk_transfer(&plan.transfer)];
+    files.begin()?;
+    for (mut stream, file) in streams.into_iter().zip(files.iter_mut()) {
+        let (device, file) = file.target();
+        loop {
+            let count = stream.read(&mut buffer).map_err(|error| stream_failed(job, &error))?;
+            if count == 0 {
+                break;
+            }
+            device::write(device, file, &buffer[..count])?;
+        }
+        device::sync(device, file)?;
+    }
+    files.keep();
+    Ok(size)
+}
+
+/// What went wrong in the streams, if they know.
+fn own_failure(job: &BackupJob<'_>) -> Option<SeveralMessages> {
+    job.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// What a stream that could not be made answers.
+fn stream_failed(job: &BackupJob<'_>, error: &SourceError) -> SeveralMessages {
+    own_failure(job).unwrap_or_else(|| {
+        let text = format!("The stream could not be made: {error}");
+        job.context.instance.log("Backup", Message::user(0, 16, 1, text));
+        Message::new(3270, &[]).into()
+    })
 }
 
 fn history_row(job: &BackupJob<'_>, size: u64) -> BackupSetRow {
@@ -295,6 +290,9 @@ fn messages(job: &BackupJob<'_>, elapsed: Duration) -> Vec<Message> {
         if file.kind == crate::catalogue::FileKind::Log {
             messages.push(processed(log_pages(job), &file.logical_name));
         }
+    }
+    if job.is_damaged.load(Ordering::Relaxed) {
+        messages.push(Message::new(3042, &[]));
     }
     let verb = match job.set.facts.kind {
         SetKind::Full => "BACKUP DATABASE",

@@ -2,13 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use mtf::Raid;
 use vdi_protocol::Direction;
 
 use super::context::Context;
-use super::media::{self, Media};
 use crate::messages::{Message, SeveralMessages};
 use crate::session::{DevicePlan, TransferPlan};
 use crate::sql::DeviceKind;
@@ -18,7 +16,7 @@ use crate::transfer::{Session, SetName, Statement, TransferError};
 const DISK_TRANSFER: u32 = 1 << 20;
 
 /// The file of a DISK device; a path that is not absolute lies in the folder for backups.
-fn path(context: &Context<'_>, device: &DevicePlan) -> PathBuf {
+pub(super) fn path(context: &Context<'_>, device: &DevicePlan) -> PathBuf {
     context.instance.server.folder().join("backup").join(&device.name)
 }
 
@@ -27,6 +25,10 @@ pub(super) fn os_error(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "2(The system cannot find the file specified.)".to_owned(),
         io::ErrorKind::PermissionDenied => "5(Access is denied.)".to_owned(),
+        io::ErrorKind::ResourceBusy => {
+            "32(The process cannot access the file because it is being used by another process.)"
+                .to_owned()
+        }
         io::ErrorKind::StorageFull => "112(There is not enough space on the disk.)".to_owned(),
         _ => format!("{}({error})", error.raw_os_error().unwrap_or(31)),
     }
@@ -34,7 +36,7 @@ pub(super) fn os_error(error: &io::Error) -> String {
 
 /// Why a device's file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Opening {
+pub(super) enum Opening {
     Create,
     Append,
     Read,
@@ -42,14 +44,14 @@ enum Opening {
 
 /// 3201; the error log has the step that failed (18204).
 /// Source: sys.messages; the steps' names: observed error logs.
-fn cannot_open(
+pub(super) fn cannot_open(
     context: &Context<'_>,
     device: &DevicePlan,
     error: &io::Error,
     opening: Opening,
 ) -> SeveralMessages {
     let path = path(context, device);
-    let is_folder_there = path.parent().is_none_or(std::path::Path::is_dir);
+    let is_folder_there = path.parent().is_none_or(Path::is_dir);
     let text = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !is_folder_there => {
             "3(The system cannot find the path specified.)".to_owned()
@@ -66,53 +68,14 @@ fn cannot_open(
     Message::new(3201, &[&device.name, &text]).with_state(state).into()
 }
 
-/// Opens the devices' files to append a set to what they hold; none if they hold nothing.
-///
-/// # Errors
-///
-/// The messages if they do not hold the families of one media, in this order.
-pub(super) fn open_media(
-    context: &Context<'_>,
-    devices: &[DevicePlan],
-) -> Result<Vec<(File, Media)>, SeveralMessages> {
-    let is_used = |device: &DevicePlan| {
-        std::fs::metadata(path(context, device)).is_ok_and(|metadata| metadata.len() > 0)
-    };
-    if !devices.iter().any(is_used) {
-        return Ok(Vec::new());
-    }
-    let mut opened: Vec<(File, Media)> = Vec::new();
-    for (device, number) in devices.iter().zip(1_u16..) {
-        let file = File::options().read(true).append(true).open(path(context, device));
-        let mut file =
-            file.map_err(|error| cannot_open(context, device, &error, Opening::Append))?;
-        let media = media::scan(device, &mut file)?;
-        let count = media.raid.get(Raid::FAMILY_COUNT);
-        if usize::from(count) != devices.len() {
-            return Err(Message::new(3231, &[&device.name, &count, &devices.len()]).into());
+/// Makes the folder that a device's file lies in, if it is one of the server's own.
+pub(super) fn make_folder(context: &Context<'_>, path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if path.starts_with(context.instance.server.folder()) => {
+            std::fs::create_dir_all(folder)
         }
-        let first = opened.first().map_or(&media, |(_, first)| first);
-        let same_media = first.raid.get(Raid::MEDIA_SET) == media.raid.get(Raid::MEDIA_SET);
-        let in_order = media.raid.get(Raid::FAMILY) == number && media.sets == first.sets;
-        if !same_media || !in_order {
-            return Err(Message::new(3258, &[&device.name]).into());
-        }
-        opened.push((file, media));
+        _ => Ok(()),
     }
-    Ok(opened)
-}
-
-/// Opens a device's file for a BACKUP that begins new media.
-pub(super) fn create(context: &Context<'_>, device: &DevicePlan) -> Result<File, SeveralMessages> {
-    let path = path(context, device);
-    let failed = |error| cannot_open(context, device, &error, Opening::Create);
-    if let Some(folder) = path.parent() {
-        let ours = path.starts_with(context.instance.server.folder());
-        if ours {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
-    }
-    File::create(&path).map_err(failed)
 }
 
 /// Opens a device's file for a RESTORE.
@@ -132,15 +95,18 @@ pub(super) fn write(
     file: &mut File,
     bytes: &[u8],
 ) -> Result<(), SeveralMessages> {
-    let failed = |error| Message::new(3202, &[&device.name, &os_error(&error)]).into();
-    file.write_all(bytes).map_err(failed)
+    file.write_all(bytes).map_err(|error| write_failed(device, &error))
+}
+
+/// 3202.
+pub(super) fn write_failed(device: &DevicePlan, error: &io::Error) -> SeveralMessages {
+    Message::new(3202, &[&device.name, &os_error(error)]).into()
 }
 
 /// Makes what was written durable. A pipe or a device has nothing to make durable and says so.
 pub(super) fn sync(device: &DevicePlan, file: &File) -> Result<(), SeveralMessages> {
-    let failed = |error| Message::new(3202, &[&device.name, &os_error(&error)]).into();
     let sync = || if file.metadata()?.is_file() { file.sync_data() } else { Ok(()) };
-    sync().map_err(failed)
+    sync().map_err(|error| write_failed(device, &error))
 }
 
 /// Reads from a device's file; zero bytes at its end.

@@ -1,19 +1,19 @@
 //! The stream of one family of a backup, made as it is asked for.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use jiff::civil::DateTime;
 use mtf::{
-    BackupWriter, EXTENT_PAGES, EXTENT_SIZE, Mstl, PAGE_SIZE, Record, VirtualLogFile,
-    fill_with_filler,
+    BackupWriter, EXTENT_PAGES, EXTENT_SIZE, Mstl, PAGE_SIZE, PageCheck, Record, Scin,
+    VirtualLogFile, check_page, fill_with_filler,
 };
 use vdi_region::SharedSlice;
 
 use super::context::{Context, Progress};
 use super::set::SetWriter;
 use crate::catalogue::{ExtentId, LogFile, Pages, StorageError};
-use crate::messages::SeveralMessages;
+use crate::messages::{Message, SeveralMessages};
 use crate::transfer::{Source, SourceError, Step};
 
 /// What all families of a backup share.
@@ -29,6 +29,8 @@ pub(super) struct BackupJob<'j> {
     pub(super) progress: Progress,
     /// When the backup finished, once it is known.
     pub(super) finished: DateTime,
+    /// Whether it holds damaged pages.
+    pub(super) is_damaged: AtomicBool,
     /// What went wrong first.
     pub(super) failed: Mutex<Option<SeveralMessages>>,
 }
@@ -92,7 +94,7 @@ impl BackupJob<'_> {
         Ok((size, end - begin + counter.0 - before))
     }
 
-    /// Begins a family: on new media, or behind what stands there.
+    /// Begins a family: on media without sets, or behind what stands there.
     fn begin<W: std::io::Write>(
         &self,
         out: W,
@@ -100,13 +102,34 @@ impl BackupJob<'_> {
         family: u16,
     ) -> std::io::Result<BackupWriter<W>> {
         match self.set.media(family) {
-            Some(media) => BackupWriter::append(out, start, media.end, media.marks.clone()),
-            None => BackupWriter::begin(out, start),
+            Some(media) if media.sets > 0 => {
+                BackupWriter::append(out, start, media.end, media.marks.clone())
+            }
+            _ => BackupWriter::begin(out, start),
         }
     }
 
     fn storage_failed(&self, error: &StorageError) -> SourceError {
         self.fail(self.context.storage_failed(error))
+    }
+
+    /// Checks those pages of an extent that have checksums: a page with a wrong one ends the backup
+    /// (3043), or is noted down if it is to go on.
+    fn check_pages(&self, id: ExtentId, extent: &[u8; EXTENT_SIZE]) -> Result<(), SourceError> {
+        let database = self.set.database;
+        for (page, number) in extent.as_chunks::<PAGE_SIZE>().0.iter().zip(id.first_page().page..) {
+            if !matches!(check_page(page), PageCheck::Damaged { .. }) {
+                continue;
+            }
+            let file = database.file(id.file).map_or("", |file| &file.physical_name);
+            let message = Message::new(3043, &[&database.name, &id.file, &number, &file]);
+            if !self.set.plan.transfer.continue_after_error {
+                return Err(self.fail(message.into()));
+            }
+            self.context.instance.log("Backup", message);
+            self.is_damaged.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn fail(&self, messages: SeveralMessages) -> SourceError {
@@ -286,7 +309,12 @@ impl<'j> FamilyStream<'j> {
                     let start = job.set.start(self.family);
                     let start = start.map_err(|error| SourceError::Other(error.to_string()))?;
                     let (size, log) = (self.backup_size, job.log_bytes());
-                    let end = job.set.finished(start.configuration, job.finished, size, log);
+                    let mut end = job.set.finished(start.configuration, job.finished, size, log);
+                    if job.is_damaged.load(Ordering::Relaxed) {
+                        // Families that have ended by now do not know.
+                        let flags = end.set().get(Scin::FLAGS) | Scin::DAMAGED;
+                        end.set_mut().set(Scin::FLAGS, flags);
+                    }
                     self.made = writer.finish(&end, size).map_err(io)?;
                     self.place = Place::Finished;
                     return Ok(());
@@ -343,6 +371,9 @@ impl<'j> FamilyStream<'j> {
         };
         let read = job.pages.read_extent(*id, &mut self.extent);
         read.map_err(|error| job.storage_failed(&error))?;
+        if job.set.plan.transfer.checksum {
+            job.check_pages(*id, &self.extent)?;
+        }
         job.progress.advance(job.context, EXTENT_PAGES as u64);
         Ok(())
     }

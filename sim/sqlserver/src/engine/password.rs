@@ -22,9 +22,19 @@ pub(super) fn hash(password: &str) -> [u8; 16] {
 ///
 /// 3279 if the media or the set has a password, and another one or none was given.
 pub(super) fn check(plan: &TransferPlan, head: &Head) -> Result<(), Message> {
-    let media = opens(&head.tape, Tape::PASSWORD, plan.media_password.as_deref());
+    check_media(plan, &head.tape)?;
     let set = opens(&head.set, Sset::PASSWORD, plan.password.as_deref());
-    if media && set { Ok(()) } else { Err(Message::new(3279, &[])) }
+    if set { Ok(()) } else { Err(Message::new(3279, &[])) }
+}
+
+/// Checks the media password of a statement.
+///
+/// # Errors
+///
+/// 3279 if the media has one, and another one or none was given.
+pub(super) fn check_media(plan: &TransferPlan, tape: &Record<Tape>) -> Result<(), Message> {
+    let media = opens(tape, Tape::PASSWORD, plan.media_password.as_deref());
+    if media { Ok(()) } else { Err(Message::new(3279, &[])) }
 }
 
 fn opens<K: Kind>(record: &Record<K>, field: Field<K, TextRef>, given: Option<&str>) -> bool {

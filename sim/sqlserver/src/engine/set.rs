@@ -78,7 +78,9 @@ impl SetWriter<'_> {
             user: self.user,
             date,
             time_zone: Sset::UNKNOWN_ZONE,
-            expiration: MediaDate::UNKNOWN,
+            expiration: plan
+                .retention
+                .map_or(MediaDate::UNKNOWN, |r| media_date(r.expiration(self.started))),
             software: (version.major, version.minor),
         })?;
         set.set(Sset::DATA_SET_NUMBER, self.position());

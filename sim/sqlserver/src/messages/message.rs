@@ -32,10 +32,13 @@ pub struct Message {
 impl Message {
     /// The message of this number, with `arguments` for the conversions of its text; its usual state,
     /// line 1. A number without a text becomes 18054, which says so.
+    ///
+    /// There is an argument for each conversion; in a release a missing one is `(null)`, as in C.
     pub fn new(number: u32, arguments: &[&dyn Display]) -> Self {
         let Some(row) = table::row(number) else {
             return Self::new(18054, &[&number, &16, &1]);
         };
+        debug_assert_eq!(table::conversions(row.text), arguments.len(), "{number}: {}", row.text);
         let text = table::fill(row.text, arguments);
         let state = if number == UNREADABLE_MEDIA { 0 } else { 1 };
         Message { number, severity: row.severity, state, line: 1, procedure: None, text }

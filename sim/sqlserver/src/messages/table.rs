@@ -32,8 +32,15 @@ pub(super) fn row(number: u32) -> Option<Row> {
 /// Conversions of the texts, the longer before those they start with.
 const CONVERSIONS: [&str; 9] = ["I64d", "I64u", "S_MSG", "S_PGID", "ls", "hs", "d", "u", "s"];
 
-/// The text with its conversions replaced by the arguments, in order. A conversion without an
-/// argument is left standing, as SQL Server shows it.
+/// Stands for an argument that is missing, so that nobody is shown a conversion.
+const MISSING: &str = "(null)";
+
+/// How many conversions a text has.
+pub(super) fn conversions(text: &str) -> usize {
+    text.match_indices('%').filter(|(at, _)| conversion(&text[*at..]).is_some()).count()
+}
+
+/// The text with its conversions replaced by the arguments, in order.
 pub(super) fn fill(text: &str, arguments: &[&dyn Display]) -> String {
     let mut filled = String::with_capacity(text.len() + 32);
     let mut arguments = arguments.iter();
@@ -53,7 +60,7 @@ pub(super) fn fill(text: &str, arguments: &[&dyn Display]) -> String {
                 filled.extend(std::iter::repeat_n('0', zeros));
                 filled.push_str(&argument);
             }
-            None => filled.push_str(&rest[..length]),
+            None => filled.push_str(MISSING),
         }
         rest = &rest[length..];
     }
@@ -88,7 +95,8 @@ mod tests {
             "a percent sign of the argument is no conversion"
         );
         assert_eq!(fill("100% of %ls%", &[&"%d"]), "100% of %d%");
-        assert_eq!(fill("%ls and %ls", &[&1]), "1 and %ls");
+        assert_eq!(fill("%ls and %ls", &[&1]), "1 and (null)");
+        assert_eq!(conversions("100% of %.*ls in %03d%"), 2);
     }
 
     // Catches: a line of the file that is not read, a number twice.
@@ -98,28 +106,63 @@ mod tests {
         assert!(ROWS.values().all(|row| (10..=25).contains(&row.severity)));
     }
 
-    // Catches: a message that the server sends and the file does not have.
-    #[test]
-    fn every_number_in_the_code_is_in_the_file() {
-        let mut files = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
-        let mut seen = 0;
-        while let Some(path) = files.pop() {
+    /// The code of this crate.
+    fn sources() -> Vec<(std::path::PathBuf, String)> {
+        let mut paths = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        let mut sources = Vec::new();
+        while let Some(path) = paths.pop() {
             if path.is_dir() {
-                files.extend(path.read_dir().unwrap().map(|entry| entry.unwrap().path()));
+                paths.extend(path.read_dir().unwrap().map(|entry| entry.unwrap().path()));
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let code = std::fs::read_to_string(&path).unwrap();
-                for after in code.split("Message::new(").skip(1) {
-                    let digits: String =
-                        after.trim_start().chars().take_while(char::is_ascii_digit).collect();
-                    if let Ok(number @ 1..1_000_000) = digits.parse::<u32>()
-                        && !after.trim_start()[digits.len()..].starts_with('_')
-                    {
-                        seen += 1;
-                        assert!(row(number).is_some(), "{number} in {}", path.display());
-                    }
+                sources.push((path, code));
+            }
+        }
+        sources
+    }
+
+    /// How many arguments the list has that stands at the start of `code`, if one does.
+    fn arguments(code: &str) -> Option<usize> {
+        let list = code.trim_start().strip_prefix(',')?.trim_start().strip_prefix("&[")?;
+        let (mut depth, mut text, mut count, mut is_begun) = (0, false, 0, false);
+        for (at, c) in list.char_indices() {
+            match c {
+                '"' => text = !text || list[..at].ends_with('\\'),
+                _ if text => {}
+                '(' | '[' | '{' => depth += 1,
+                ']' if depth == 0 => return Some(count + usize::from(is_begun)),
+                ')' | ']' | '}' => depth -= 1,
+                ',' if depth == 0 => (count, is_begun) = (count + 1, false),
+                _ => {}
+            }
+            is_begun |= !c.is_whitespace() && (c != ',' || depth > 0);
+        }
+        None
+    }
+
+    // Catches: a message that the server sends and the file does not have; one sent with more or fewer
+    // arguments than its text has conversions.
+    #[test]
+    fn every_message_in_the_code_is_in_the_file_and_has_its_arguments() {
+        let (mut seen, mut counted) = (0, 0);
+        for (path, code) in sources() {
+            for after in code.split("Message::new(").skip(1) {
+                let after = after.trim_start();
+                let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+                let rest = &after[digits.len()..];
+                let Ok(number @ 1..1_000_000) = digits.parse::<u32>() else { continue };
+                if rest.starts_with('_') {
+                    continue;
+                }
+                seen += 1;
+                let place = format!("{number} in {}", path.display());
+                let row = row(number).unwrap_or_else(|| panic!("{place}"));
+                if let Some(count) = arguments(rest) {
+                    counted += 1;
+                    assert_eq!(count, conversions(row.text), "{place}: {}", row.text);
                 }
             }
         }
-        assert!(seen > 10, "{seen} numbers found");
+        assert!(seen > 100 && counted * 10 > seen * 9, "{counted} of {seen} numbers");
     }
 }

@@ -22,6 +22,9 @@ const DEFAULT_STATS: u32 = 10;
 const NAME_LIMIT: usize = 128;
 const DESCRIPTION_LIMIT: usize = 255;
 
+/// Most days of RETAINDAYS; 0 keeps nothing.
+const MAX_RETAIN_DAYS: i32 = 99_999;
+
 /// Most MIRROR TO clauses.
 const MAX_MIRRORS: usize = 3;
 
@@ -80,10 +83,46 @@ pub struct BackupPlan {
     pub media_description: Option<String>,
     /// Options without effect whose effect a user would miss: COMPRESSION and ENCRYPTION.
     pub missed: Vec<OptionName>,
-    /// INIT or FORMAT: what stands on a disk device is overwritten.
-    pub overwrite: bool,
+    /// What of a disk device is overwritten.
+    pub overwrite: Overwrite,
+    /// SKIP: also sets that have not expired.
+    pub skip: bool,
+    /// How long the set is kept from being overwritten.
+    pub retention: Option<Retention>,
     /// STANDBY: a database whose tail is taken can be read afterwards.
     pub standby: bool,
+}
+
+/// What of the media a BACKUP overwrites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Nothing (NOINIT): the set goes behind the others.
+    Nothing,
+    /// The sets (INIT); the media header stays.
+    Sets,
+    /// All (FORMAT), whatever it is.
+    Media,
+}
+
+/// How long a backup set is kept from being overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// EXPIREDATE.
+    Until(DateTime),
+    /// RETAINDAYS, from the start of the backup.
+    Days(i32),
+}
+
+impl Retention {
+    /// When a set of a backup that has started then expires.
+    pub fn expiration(self, started: DateTime) -> DateTime {
+        match self {
+            Retention::Until(time) => time,
+            Retention::Days(days) => {
+                started.checked_add(jiff::Span::new().days(days)).unwrap_or(DateTime::MAX)
+            }
+        }
+    }
 }
 
 /// What becomes of a database after a RESTORE.
@@ -186,9 +225,32 @@ impl Session {
             media_name: self.label(options, MediaName, NAME_LIMIT)?,
             media_description: self.label(options, MediaDescription, DESCRIPTION_LIMIT)?,
             missed: [Compression, Encryption].into_iter().filter(|name| has(*name)).collect(),
-            overwrite: has(Init) || has(Format),
             standby: has(Standby),
+            overwrite: match () {
+                () if has(Format) => Overwrite::Media,
+                () if has(Init) => Overwrite::Sets,
+                () => Overwrite::Nothing,
+            },
+            skip: has(Skip),
+            retention: self.retention(options)?,
         })
+    }
+
+    fn retention(&self, options: &[WithOption]) -> Evaluated<Option<Retention>> {
+        if let Some(text) = self.text_option(options, OptionName::ExpireDate)? {
+            let date = date_time(&text).filter(|date| date.year() > 0);
+            let date = date.ok_or_else(|| Message::new(3217, &[&"EXPIREDATE"]))?;
+            return Ok(Some(Retention::Until(date)));
+        }
+        match self.number_option(options, OptionName::RetainDays)? {
+            None | Some(0) => Ok(None),
+            Some(days) => {
+                let most = i64::from(MAX_RETAIN_DAYS);
+                let allowed = i32::try_from(days).ok().filter(|_| (1..=most).contains(&days));
+                let out_of_range = || Message::new(3250, &[&days, &"RETAINDAYS"]);
+                Ok(Some(Retention::Days(allowed.ok_or_else(out_of_range)?)))
+            }
+        }
     }
 
     /// What a RESTORE asks for.

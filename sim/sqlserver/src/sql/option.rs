@@ -141,7 +141,6 @@ impl OptionName {
                 | Encryption
                 | EnhancedIntegrity
                 | ErrorBrokerConversations
-                | ExpireDate
                 | FileStream
                 | KeepReplication
                 | KeepTemporalRetention
@@ -155,9 +154,7 @@ impl OptionName {
                 | Partial
                 | Restart
                 | RestrictedUser
-                | RetainDays
                 | Rewind
-                | Skip
                 | SnapshotImport
                 | Unload
                 | Verbose

@@ -220,7 +220,11 @@ fn a_compressed_backup_is_refused_by_name() {
     std::fs::create_dir_all(server.backup_file("")).unwrap();
     let bytes = [b"MSSQLBAK\x01\0\0\0\x02\0\0\0".as_slice(), &[0; 4096]].concat();
     std::fs::write(server.backup_file("c"), bytes).unwrap();
-    for batch in ["RESTORE DATABASE pubs FROM DISK='c'", "RESTORE HEADERONLY FROM DISK='c'"] {
+    for batch in [
+        "RESTORE DATABASE pubs FROM DISK='c'",
+        "RESTORE HEADERONLY FROM DISK='c'",
+        "BACKUP DATABASE pubs TO DISK='c'",
+    ] {
         let told = server.run(batch);
         assert!(told[0].starts_with("0: 'c': ") && told[0].contains("MSSQLBAK"), "{told:?}");
         assert!(told[1].starts_with("3241: ") && told[2].starts_with("3013: "), "{told:?}");

@@ -8,6 +8,7 @@ mod damage;
 mod devices;
 mod golden;
 mod kept_log;
+mod media;
 mod options;
 mod patched;
 mod server;
