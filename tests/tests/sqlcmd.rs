@@ -192,6 +192,37 @@ fn scripts() {
     assert!(ended.expect(7).out.starts_with("x\n7\n"), "{}", ended.out);
 }
 
+// Catches: a variable that sqlcmd has by itself not defined, one that :setvar changes without effect,
+// or changes though the session was opened with it.
+#[test]
+fn options_are_variables() {
+    let installed = Installed::new();
+    let run = |words: &[&str], text: &str| {
+        let script = installed.scene.file("script.sql", text.as_bytes());
+        installed.sqlcmd(&[words, &["-i", script.to_str().unwrap()]].concat())
+    };
+    let text = "PRINT '$(SQLCMDUSER)|$(SqlCmdDbName)|$(SQLCMDWORKSTATION)|$(SQLCMDLOGINTIMEOUT)|\
+                $(SQLCMDCOLWIDTH)|$(SQLCMDINI)'\n";
+    let ended = run(&["-d", "pubs", "-H", "desk"], text);
+    assert_eq!(ended.expect(0).out, "|pubs|desk|8|0|\n");
+    let ended = run(&[], "PRINT '$(SQLCMDSERVER)'\nPRINT @@SERVERNAME\n");
+    let lines: Vec<_> = ended.expect(0).out.lines().collect();
+    assert!(lines.len() == 2 && lines[0].eq_ignore_ascii_case(lines[1]), "{}", ended.out);
+    let text = ":setvar sqlcmdcolsep \"/\"\n:setvar SQLCMDHEADERS -1\nSET NOCOUNT ON\n\
+                SELECT 1, '$(SQLCMDCOLSEP)'\nGO\n:setvar SQLCMDCOLSEP\nSELECT 1, 2\n";
+    assert_eq!(run(&["-W"], text).expect(0).out, "1//\n1 2\n");
+    assert_eq!(
+        run(&["-W", "-v", "SQLCMDHEADERS=-1"], "SELECT 1\n").expect(0).out,
+        "1\n\n(1 rows affected)\n"
+    );
+    for name in ["SQLCMDDBNAME", "sqlcmduser", "SQLCMDSERVER", "SQLCMDWORKSTATION"] {
+        let ended = run(&[], &format!(":setvar {name} other\nPRINT 'never'\n"));
+        ended.expect(1);
+        let said = format!("Sqlcmd: Error: The scripting variable: '{name}' is read-only.\n");
+        assert_eq!((ended.out.as_str(), ended.err), ("", said));
+    }
+}
+
 // Catches: standard input that is not read, prompts where nobody sits, a last batch that is lost.
 #[test]
 fn standard_input_is_a_script() {

@@ -45,6 +45,9 @@ pub enum SqlcmdError {
     /// A scripting variable that is not set.
     #[error("'{0}' scripting variable not defined.")]
     Variable(String),
+    /// A scripting variable that tells how the session was opened.
+    #[error("The scripting variable: '{0}' is read-only.")]
+    ReadOnly(String),
     /// A line with a colon that is no command.
     #[error("Syntax error at line {line} near command '{command}' in file '{file}'.")]
     Syntax {
@@ -113,7 +116,11 @@ impl SqlcmdError {
         self.is_usage()
             || matches!(
                 self,
-                Self::Syntax { .. } | Self::Variable(_) | Self::File { .. } | Self::Nesting { .. }
+                Self::Syntax { .. }
+                    | Self::Variable(_)
+                    | Self::ReadOnly(_)
+                    | Self::File { .. }
+                    | Self::Nesting { .. }
             )
     }
 

@@ -9,9 +9,9 @@ use super::answer::{Outcome, Printer};
 use super::cancel::{Interrupt, within};
 use super::directive::{Directive, Exit, HELP};
 use super::error::SqlcmdError;
-use super::layout::Headings;
-use super::options::{Flavour, Options, Query};
+use super::options::{Flavour, OptionError, Options, Query};
 use super::output::Output;
+use super::predefined::{self, Predefined};
 use super::script::{Batch, read, separator};
 use super::session::{Session, open};
 use super::usage::usage;
@@ -39,18 +39,24 @@ enum Flow {
 /// # Errors
 /// What it cannot go on with. The server's errors are printed as they come.
 pub fn run(flavour: Flavour, words: impl IntoIterator<Item = OsString>) -> Result<u8, SqlcmdError> {
-    let mut options = Options::parse(flavour, words)?;
+    let mut options = all_options(flavour, words, |name| std::env::var(name).ok())?;
     if options.help {
         return io::stdout()
             .write_all(usage(flavour).as_bytes())
             .map(|()| 0)
             .map_err(SqlcmdError::Output);
     }
-    from_environment(&mut options, |name| std::env::var(name).ok());
+    let mut variables = Variables::new();
+    for (name, value) in std::mem::take(&mut options.variables) {
+        match Predefined::named(&name) {
+            Some(predefined) => predefined.set(&mut options, Some(&value))?,
+            None => variables.set(&name, Some(value)),
+        }
+    }
     let output = Output::new(options.output.as_deref())?;
     let session = open(&options)?;
     let mut interpreter = Interpreter {
-        variables: Variables::new(&options.variables),
+        variables,
         exit_on_error: options.stop_on_error,
         interrupt: Interrupt::install(),
         batch: Batch::default(),
@@ -68,18 +74,35 @@ pub fn run(flavour: Flavour, words: impl IntoIterator<Item = OsString>) -> Resul
     }
 }
 
-/// What the environment says where the command line is silent.
-fn from_environment(options: &mut Options, variable: impl Fn(&str) -> Option<String>) {
-    let (server, user, password, database) = match options.flavour {
-        Flavour::Sqlcmd => ("SQLCMDSERVER", "SQLCMDUSER", "SQLCMDPASSWORD", "SQLCMDDBNAME"),
-        Flavour::Osql => ("OSQLSERVER", "OSQLUSER", "OSQLPASSWORD", "OSQLDBNAME"),
-    };
-    options.server = options.server.take().or_else(|| variable(server));
-    options.database = options.database.take().or_else(|| variable(database));
-    if !options.trusted {
-        options.user = options.user.take().or_else(|| variable(user));
-        options.password = options.password.take().or_else(|| variable(password));
+/// The command line, and what the environment says where it is silent.
+fn all_options(
+    flavour: Flavour,
+    words: impl IntoIterator<Item = OsString>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Options, OptionError> {
+    let mut options = Options::new(flavour);
+    match flavour {
+        Flavour::Sqlcmd => predefined::from_environment(&mut options, &variable)?,
+        Flavour::Osql => {
+            options.server = variable("OSQLSERVER");
+            options.database = variable("OSQLDBNAME");
+        }
     }
+    let mut options = options.with(words)?;
+    if !options.trusted {
+        login_from_environment(&mut options, variable);
+    }
+    Ok(options)
+}
+
+/// A login that the command line leaves open.
+fn login_from_environment(options: &mut Options, variable: impl Fn(&str) -> Option<String>) {
+    let (user, password) = match options.flavour {
+        Flavour::Sqlcmd => ("SQLCMDUSER", "SQLCMDPASSWORD"),
+        Flavour::Osql => ("OSQLUSER", "OSQLPASSWORD"),
+    };
+    options.user = options.user.take().or_else(|| variable(user));
+    options.password = options.password.take().or_else(|| variable(password));
 }
 
 struct Interpreter {
@@ -202,7 +225,7 @@ impl Interpreter {
             return Ok(text.to_owned());
         }
         let undefined = |Undefined(name)| SqlcmdError::Variable(name);
-        self.variables.substitute(text).map_err(undefined)
+        self.variables.substitute(text, &self.options).map_err(undefined)
     }
 
     fn directive(
@@ -214,7 +237,7 @@ impl Interpreter {
         match directive {
             Directive::SetVariable { name, value } => {
                 let value = value.map(|value| self.substituted(&value)).transpose()?;
-                self.set_variable(&name, value);
+                self.set_variable(&name, value)?;
             }
             Directive::Read(path) => {
                 let path = self.substituted(&path.to_string_lossy())?;
@@ -228,7 +251,7 @@ impl Interpreter {
             Directive::Connect(words) => self.connect(words)?,
             Directive::List => self.output.out(self.batch.text()),
             Directive::ListVariables => {
-                let list = self.variables.list();
+                let list = self.variables.list(&self.options);
                 let text: String =
                     list.iter().map(|(name, value)| format!("{name} = \"{value}\"\n")).collect();
                 self.output.out(&text);
@@ -248,29 +271,17 @@ impl Interpreter {
     }
 
     /// Sets a variable; some of them are options under another name.
-    fn set_variable(&mut self, name: &str, value: Option<String>) {
-        let number = || value.as_deref().and_then(|value| value.trim().parse::<usize>().ok());
-        let layout = &mut self.options.layout;
-        match name.to_uppercase().as_str() {
-            "SQLCMDCOLSEP" => layout.separator = value.clone().unwrap_or_else(|| " ".to_owned()),
-            "SQLCMDCOLWIDTH" => layout.width = number().unwrap_or(layout.width),
-            "SQLCMDHEADERS" => {
-                let headings = value.as_deref().and_then(Headings::from_option);
-                layout.headings = headings.unwrap_or(layout.headings);
+    fn set_variable(&mut self, name: &str, value: Option<String>) -> Result<(), SqlcmdError> {
+        match Predefined::named(name) {
+            Some(predefined) if predefined.is_read_only => {
+                Err(SqlcmdError::ReadOnly(name.to_owned()))
             }
-            "SQLCMDMAXVARTYPEWIDTH" => {
-                layout.most_variable = number().unwrap_or(layout.most_variable);
+            Some(predefined) => Ok(predefined.set(&mut self.options, value.as_deref())?),
+            None => {
+                self.variables.set(name, value);
+                Ok(())
             }
-            "SQLCMDMAXFIXEDTYPEWIDTH" => {
-                layout.most_fixed = number().unwrap_or(layout.most_fixed);
-            }
-            "SQLCMDERRORLEVEL" => {
-                let level = value.as_deref().and_then(|value| value.trim().parse().ok());
-                self.options.message_level = level.unwrap_or(0);
-            }
-            _ => {}
         }
-        self.variables.set(name, value);
     }
 
     fn nested_file(&mut self, path: &Path) -> Result<Flow, SqlcmdError> {
@@ -395,9 +406,10 @@ mod tests {
     // Catches: the environment taken over the command line, or a password of it with -E.
     #[test]
     fn the_environment_fills_gaps() {
+        let texts = ["SQLCMDSERVER", "SQLCMDDBNAME", "SQLCMDUSER", "SQLCMDPASSWORD"];
+        let variable = |name: &str| texts.contains(&name).then(|| format!("{name}!"));
         let words = ["-Sother", "-E"].map(OsString::from);
-        let mut options = Options::parse(Flavour::Sqlcmd, words).unwrap();
-        from_environment(&mut options, |name| Some(format!("{name}!")));
+        let options = all_options(Flavour::Sqlcmd, words, variable).unwrap();
         assert_eq!(options.server.as_deref(), Some("other"));
         assert_eq!(options.database.as_deref(), Some("SQLCMDDBNAME!"));
         assert_eq!((options.user, options.password), (None, None));

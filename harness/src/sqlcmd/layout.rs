@@ -38,7 +38,7 @@ pub struct Layout {
     pub headings: Headings,
     /// Columns are no wider than what they hold.
     pub trim: bool,
-    /// Characters of a line; longer ones go on in the next. 0 is no limit.
+    /// Characters of a line; longer ones go on in the next. 0 is the default, which is 80.
     pub width: usize,
     /// Characters that are shown of a value of a type without a limit of its own; 0 is no limit.
     pub most_variable: usize,
@@ -62,7 +62,7 @@ impl Layout {
             separator: " ".to_owned(),
             headings: Headings::Once,
             trim: false,
-            width: DEFAULT_WIDTH,
+            width: 0,
             most_variable: DEFAULT_VARIABLE,
             most_fixed: 0,
             margin: flavour == Flavour::Osql,
@@ -76,12 +76,13 @@ impl Layout {
         if self.margin {
             line = format!("{0}{line}{0}", self.separator);
         }
+        let width = if self.width == 0 { DEFAULT_WIDTH } else { self.width };
         let mut lines = String::with_capacity(line.len() + 1);
         let mut column = 0;
         for character in line.chars() {
             if character == '\n' {
                 column = 0;
-            } else if self.width > 0 && column == self.width {
+            } else if column == width {
                 lines.push('\n');
                 column = 1;
             } else {

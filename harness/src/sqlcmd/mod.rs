@@ -19,6 +19,7 @@ mod local;
 mod network;
 mod options;
 mod output;
+mod predefined;
 mod script;
 mod session;
 mod target;

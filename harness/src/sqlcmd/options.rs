@@ -66,7 +66,7 @@ pub struct Options {
     pub message_level: i32,
     /// -t: how long a batch may take.
     pub query_time: Option<Duration>,
-    /// -l: how long the login may take.
+    /// -l: how long the login may take; 0 is no limit.
     pub login_time: Duration,
     /// -h, -s, -W, -w, -y and -Y.
     pub layout: Layout,
@@ -114,6 +114,14 @@ pub enum OptionError {
         value: String,
         /// What may be.
         expected: String,
+    },
+    /// A variable that stands for an option, with a value that is none.
+    #[error("The environment variable: '{name}' has invalid value: '{value}'.")]
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// What it was to be.
+        value: String,
     },
     /// Two options contradict each other.
     #[error("The {0} and the {1} options are mutually exclusive.")]
@@ -168,7 +176,15 @@ impl Options {
         flavour: Flavour,
         words: impl IntoIterator<Item = OsString>,
     ) -> Result<Options, OptionError> {
-        let mut options = Options::new(flavour);
+        Options::new(flavour).with(words)
+    }
+
+    /// These options where the words of a command line say nothing else.
+    pub(super) fn with(
+        self,
+        words: impl IntoIterator<Item = OsString>,
+    ) -> Result<Options, OptionError> {
+        let mut options = self;
         let mut words = Words { words: words.into_iter().collect(), next: 0 };
         while let Some(word) = words.take() {
             match word.strip_prefix('-') {
@@ -207,7 +223,11 @@ impl Options {
                 if !takes_value(letter, self.flavour) {
                     return Err(OptionError::Unknown(word.to_owned()));
                 }
-                self.valued(letter, value.ok_or(OptionError::Missing(letter))?, words)?;
+                let value = value.ok_or(OptionError::Missing(letter))?;
+                match letter {
+                    'v' => self.assign(&value, words)?,
+                    _ => self.set(letter, value)?,
+                }
             }
             return Ok(());
         }
@@ -266,12 +286,8 @@ impl Options {
         Ok(true)
     }
 
-    fn valued(
-        &mut self,
-        letter: char,
-        value: String,
-        words: &mut Words,
-    ) -> Result<(), OptionError> {
+    /// Sets an option that has a value.
+    pub(super) fn set(&mut self, letter: char, value: String) -> Result<(), OptionError> {
         let text = value.as_str();
         match letter {
             'S' => self.server = Some(value),
@@ -289,7 +305,7 @@ impl Options {
                 let seconds = number('t', text, 0, MOST_SECONDS)?;
                 self.query_time = (seconds > 0).then(|| Duration::from_secs(seconds));
             }
-            'l' => self.login_time = login_time(number('l', text, 0, MOST_SECONDS)?),
+            'l' => self.login_time = Duration::from_secs(number('l', text, 0, MOST_SECONDS)?),
             'h' => {
                 self.layout.headings = Headings::from_option(text).ok_or_else(|| {
                     unexpected('h', text, "-1, or the number of rows between headings")
@@ -304,14 +320,17 @@ impl Options {
                 let level = text.parse().ok().filter(|level| (-1..=25).contains(level));
                 self.message_level = level.ok_or_else(|| unexpected('m', text, "-1 to 25"))?;
             }
-            'v' => {
-                self.variables.push(assignment(text)?);
-                while let Some(more) = words.take_assignment() {
-                    self.variables.push(assignment(&more)?);
-                }
-            }
             // Code page, application intent, driver's trace, data source name: nothing to do.
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Variables, the first and those in words behind it.
+    fn assign(&mut self, first: &str, words: &mut Words) -> Result<(), OptionError> {
+        self.variables.push(assignment(first)?);
+        while let Some(more) = words.take_assignment() {
+            self.variables.push(assignment(&more)?);
         }
         Ok(())
     }
@@ -322,11 +341,6 @@ fn takes_value(letter: char, flavour: Flavour) -> bool {
         Flavour::Sqlcmd => "SUPdQqioHcstlhwyYaVmvfKDzZj".contains(letter),
         Flavour::Osql => "SUPdQqioHcstlhwamDO".contains(letter),
     }
-}
-
-/// 0 stands for no limit; a day is as good as none.
-fn login_time(seconds: u64) -> Duration {
-    Duration::from_secs(if seconds == 0 { 86_400 } else { seconds })
 }
 
 fn unexpected(option: char, value: &str, expected: &str) -> OptionError {
