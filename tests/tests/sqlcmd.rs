@@ -223,6 +223,25 @@ fn options_are_variables() {
     }
 }
 
+// Catches: a command that takes `$(name)` for a file's or a server's name.
+#[test]
+fn commands_have_variables() {
+    let installed = Installed::new();
+    let [out, err] = ["out.txt", "err.txt"].map(|name| installed.scene.path(name));
+    let text = format!(
+        ":setvar folder \"{}\"\n:setvar e err\n:setvar here (local)\n:setvar stream stdout\n\
+         :out $(folder)/out.txt\n:error \"$(folder)/$(e).txt\"\nPRINT 'out'\nRAISERROR('err', 16, 1)\nGO\n\
+         :out $(stream)\n:connect $(here)\nPRINT 'there'\n",
+        installed.scene.path("").display()
+    );
+    let script = installed.scene.file("script.sql", text.as_bytes());
+    let ended = installed.sqlcmd(&["-r", "-i", script.to_str().unwrap()]);
+    let said = ended.expect(0).out.lines().next_back();
+    assert_eq!(said, Some("there"));
+    assert_eq!(fs::read_to_string(out).unwrap(), "out\n");
+    assert!(fs::read_to_string(err).unwrap().ends_with("err\n"));
+}
+
 // Catches: standard input that is not read, prompts where nobody sits, a last batch that is lost.
 #[test]
 fn standard_input_is_a_script() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::answer::{Outcome, Printer};
 use super::cancel::{Interrupt, within};
-use super::directive::{Directive, Exit, HELP};
+use super::directive::{Destination, Directive, Exit, HELP};
 use super::error::SqlcmdError;
 use super::options::{Flavour, OptionError, Options, Query};
 use super::output::Output;
@@ -246,9 +246,18 @@ impl Interpreter {
             Directive::Exit(exit) => return self.exit(exit),
             Directive::Reset => drop(self.batch.take()),
             Directive::OnError { exit } => self.exit_on_error = exit,
-            Directive::Out(to) => self.output.set_out(&to)?,
-            Directive::Error(to) => self.output.set_err(&to)?,
-            Directive::Connect(words) => self.connect(words)?,
+            Directive::Out(to) => {
+                self.output.set_out(&Destination::named(&self.substituted(&to)?))?;
+            }
+            Directive::Error(to) => {
+                self.output.set_err(&Destination::named(&self.substituted(&to)?))?;
+            }
+            Directive::Connect(words) => {
+                // Word by word: a password may have spaces in it.
+                let words: Result<Vec<_>, _> =
+                    words.iter().map(|word| self.substituted(word)).collect();
+                self.connect(words?)?;
+            }
             Directive::List => self.output.out(self.batch.text()),
             Directive::ListVariables => {
                 let list = self.variables.list(&self.options);
@@ -296,11 +305,15 @@ impl Interpreter {
         flow
     }
 
-    /// Another server, with the options of the line in the place of the login's.
+    /// Another server, with the options of the line in the place of the login's; what the line
+    /// leaves open the environment may say, and `:setvar` of the time.
     fn connect(&mut self, words: Vec<String>) -> Result<(), SqlcmdError> {
         let mut words = words.into_iter();
         let server = words.next();
-        let login = Options::parse(self.options.flavour, words.map(OsString::from))?;
+        let mut login = Options::new(self.options.flavour);
+        login.login_time = self.options.login_time;
+        let mut login = login.with(words.map(OsString::from))?;
+        login_from_environment(&mut login, |name| std::env::var(name).ok());
         self.options.server = server;
         self.options.trusted = login.user.is_none();
         self.options.user = login.user;
