@@ -225,7 +225,7 @@ impl Options {
                 }
                 let value = value.ok_or(OptionError::Missing(letter))?;
                 match letter {
-                    'v' => self.assign(&value, words)?,
+                    'v' => self.assign(value, words)?,
                     _ => self.set(letter, value)?,
                 }
             }
@@ -326,11 +326,29 @@ impl Options {
         Ok(())
     }
 
-    /// Variables, the first and those in words behind it.
-    fn assign(&mut self, first: &str, words: &mut Words) -> Result<(), OptionError> {
-        self.variables.push(assignment(first)?);
-        while let Some(more) = words.take_assignment() {
-            self.variables.push(assignment(&more)?);
+    /// Variables, the first and those in words behind it. Name, sign and value may be words of their
+    /// own: `x=1`, `x =1`, `x= 1`, `x = 1`.
+    fn assign(&mut self, first: String, words: &mut Words) -> Result<(), OptionError> {
+        let is_option = |word: &str| word.starts_with('-');
+        let mut next = Some(first);
+        while let Some(mut text) = next {
+            let mut has_value_apart = false;
+            if !text.contains('=')
+                && let Some(sign) = words.take_if(|word| word.starts_with('='))
+            {
+                has_value_apart = sign == "=";
+                text += &sign;
+            }
+            // `x= y=1` is two of them, and the first is empty.
+            let is_value =
+                |word: &str| !is_option(word) && (has_value_apart || !word.contains('='));
+            if text.find('=') == Some(text.len() - 1)
+                && let Some(value) = words.take_if(is_value)
+            {
+                text += &value;
+            }
+            self.variables.push(assignment(&text)?);
+            next = words.take_if(|word| !is_option(word));
         }
         Ok(())
     }
@@ -381,18 +399,12 @@ impl Words {
 
     /// The next word if it is 0 or 1; else nothing.
     fn take_digit(&mut self) -> String {
-        match self.peek() {
-            Some(word) if word == "0" || word == "1" => {
-                self.next += 1;
-                word
-            }
-            _ => String::new(),
-        }
+        self.take_if(|word| matches!(word, "0" | "1")).unwrap_or_default()
     }
 
-    /// The next word if it is no option.
-    fn take_assignment(&mut self) -> Option<String> {
-        let word = self.peek().filter(|word| !word.starts_with('-'))?;
+    /// The next word if it is such a one.
+    fn take_if(&mut self, is_wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let word = self.peek().filter(|word| is_wanted(word))?;
         self.next += 1;
         Some(word)
     }
@@ -455,6 +467,25 @@ mod tests {
         assert_eq!(inputs.redirect, Redirect::Errors);
     }
 
+    // Catches: an assignment whose parts are words of their own refused, one that takes the next one's
+    // name or an option for its value.
+    #[rstest]
+    #[case("ColumnName~=FirstName", &[("ColumnName", "FirstName")])]
+    #[case("x~=~1", &[("x", "1")])]
+    #[case("x=~1~y~=~2 3~z=4", &[("x", "1"), ("y", "2 3"), ("z", "4")])]
+    #[case("x=~y=2", &[("x", ""), ("y", "2")])]
+    #[case("x~=~a=b", &[("x", "a=b")])]
+    #[case("x=~-b", &[("x", "")])]
+    #[case("x=YQ==~y=2", &[("x", "YQ=="), ("y", "2")])]
+    #[case("a=\"1\"~b=2~-v~c=3", &[("a", "1"), ("b", "2"), ("c", "3")])]
+    fn assignments(#[case] line: &str, #[case] expected: &[(&str, &str)]) {
+        let options = parse(&format!("-v~{line}~-Q~q")).unwrap();
+        let given: Vec<_> =
+            options.variables.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(given, expected);
+        assert!(options.query.is_some());
+    }
+
     // Catches: a mistake that passes, or that is said in other words than the client's.
     #[rstest]
     #[case("-J", "'-J': Unknown Option. Enter '-?' for help.")]
@@ -466,6 +497,7 @@ mod tests {
         "-a100",
         "'-a 100': Unexpected argument. The value has to be a number from 512 to 32767."
     )]
+    #[case("-v~x", "'-v x': Unexpected argument. The value has to be NAME=VALUE.")]
     #[case("-Q~x~-i~y", "The -i and the -Q/-q options are mutually exclusive.")]
     #[case("-E~-U~x", "The -E and the -U/-P options are mutually exclusive.")]
     fn mistakes(#[case] line: &str, #[case] said: &str) {
