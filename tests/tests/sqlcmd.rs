@@ -270,6 +270,21 @@ fn mistakes_have_exit_codes() {
     installed.scene.run(vdisim).expect(3).says("127.0.0.1, port 1, cannot be reached");
     installed.sqlcmd(&["-S", "elsewhere", "-E", "-Q", "x"]).expect(1).says("-U and -P");
     installed.sqlcmd(&["-d", "nowhere", "-Q", "x"]).expect(1).says("Cannot open database");
+    let script = installed.scene.file("script.sql", b"PRINT 'never'\n");
+    let ended = installed.sqlcmd(&["-i", script.to_str().unwrap(), "-i", "nosuch.sql"]);
+    assert_eq!(ended.out, "");
+    assert_eq!(ended.expect(1).err, "Sqlcmd: 'nosuch.sql': Invalid filename.\n");
+    let ended = installed.sqlcmd(&["-Q", "PRINT 'never'\n:r nosuch.sql"]);
+    assert_eq!(ended.expect(1).err, "Sqlcmd: 'nosuch.sql': Invalid filename.\n");
+    let folder = installed.scene.path("");
+    let ended = installed.sqlcmd(&["-o", folder.to_str().unwrap(), "-Q", "x"]);
+    assert!(
+        ended
+            .expect(1)
+            .err
+            .starts_with("Sqlcmd: Error: Error occurred while opening or operating on file ")
+    );
+    assert!(!ended.err.contains("os error"), "{}", ended.err);
     installed.sqlcmd(&["-?"]).expect(0).says("usage: sqlcmd");
 }
 

@@ -46,6 +46,10 @@ pub fn run(flavour: Flavour, words: impl IntoIterator<Item = OsString>) -> Resul
             .map(|()| 0)
             .map_err(SqlcmdError::Output);
     }
+    // Nothing is executed if one of several is missing.
+    if let Some(missing) = options.inputs.iter().find(|path| !path.exists()) {
+        return Err(OptionError::NoInput(missing.display().to_string()).into());
+    }
     let mut variables = Variables::new();
     for (name, value) in std::mem::take(&mut options.variables) {
         match Predefined::named(&name) {
@@ -105,6 +109,14 @@ fn login_from_environment(options: &mut Options, variable: impl Fn(&str) -> Opti
     options.password = options.password.take().or_else(|| variable(password));
 }
 
+/// A script's text.
+fn input(path: &Path) -> Result<String, SqlcmdError> {
+    read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => OptionError::NoInput(path.display().to_string()).into(),
+        _ => SqlcmdError::File { path: path.to_owned(), error },
+    })
+}
+
 struct Interpreter {
     options: Options,
     output: Output,
@@ -149,8 +161,7 @@ impl Interpreter {
 
     /// Executes a file, and what is left at its end, too.
     fn file(&mut self, path: &Path) -> Result<Flow, SqlcmdError> {
-        let text =
-            read(path).map_err(|error| SqlcmdError::File { path: path.to_owned(), error })?;
+        let text = input(path)?;
         self.script(&text, &path.display().to_string())
     }
 
@@ -297,8 +308,7 @@ impl Interpreter {
         if self.nested == MOST_NESTED {
             return Err(SqlcmdError::Nesting { path: path.to_owned(), limit: MOST_NESTED });
         }
-        let text =
-            read(path).map_err(|error| SqlcmdError::File { path: path.to_owned(), error })?;
+        let text = input(path)?;
         self.nested += 1;
         let flow = self.lines(&text, &path.display().to_string());
         self.nested -= 1;

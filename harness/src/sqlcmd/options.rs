@@ -115,6 +115,9 @@ pub enum OptionError {
         /// What may be.
         expected: String,
     },
+    /// -i: there is no such file.
+    #[error("'{0}': Invalid filename.")]
+    NoInput(String),
     /// A variable that stands for an option, with a value that is none.
     #[error("The environment variable: '{name}' has invalid value: '{value}'.")]
     Variable {
