@@ -330,6 +330,8 @@ impl Interpreter {
         self.options.password = login.password;
         self.options.login_time = login.login_time;
         self.session = open(&self.options)?;
+        let server = self.options.server.as_deref().unwrap_or_default();
+        self.output.out(&format!("Sqlcmd: Successfully connected to server '{server}'.\n"));
         Ok(())
     }
 

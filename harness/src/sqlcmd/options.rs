@@ -188,7 +188,7 @@ impl Options {
         words: impl IntoIterator<Item = OsString>,
     ) -> Result<Options, OptionError> {
         let mut options = self;
-        let mut words = Words { words: words.into_iter().collect(), next: 0 };
+        let mut words = Words { words: words.into_iter().collect(), next: 0, given: String::new() };
         while let Some(word) = words.take() {
             match word.strip_prefix('-') {
                 Some("-help" | "?") => options.help = true,
@@ -196,11 +196,15 @@ impl Options {
                 _ => return Err(OptionError::Unknown(word)),
             }
         }
-        options.check()?;
+        options.check(&words.given)?;
         Ok(options)
     }
 
-    fn check(&self) -> Result<(), OptionError> {
+    /// Whether options contradict each other, of which these letters were given.
+    fn check(&self, given: &str) -> Result<(), OptionError> {
+        if given.contains('W') && given.contains(['y', 'Y']) {
+            return Err(OptionError::Exclusive("-W", "-y/-Y"));
+        }
         if self.query.is_some() && !self.inputs.is_empty() {
             return Err(OptionError::Exclusive("-i", "-Q/-q"));
         }
@@ -215,6 +219,7 @@ impl Options {
         let mut rest = letters;
         while let Some(letter) = rest.chars().next() {
             rest = &rest[letter.len_utf8()..];
+            words.given.push(letter);
             if self.flag(letter) {
                 continue;
             }
@@ -387,6 +392,8 @@ fn assignment(text: &str) -> Result<(String, String), OptionError> {
 struct Words {
     words: Vec<OsString>,
     next: usize,
+    /// The letters of the options so far.
+    given: String,
 }
 
 impl Words {
@@ -502,6 +509,8 @@ mod tests {
     )]
     #[case("-v~x", "'-v x': Unexpected argument. The value has to be NAME=VALUE.")]
     #[case("-Q~x~-i~y", "The -i and the -Q/-q options are mutually exclusive.")]
+    #[case("-y~256~-W", "The -W and the -y/-Y options are mutually exclusive.")]
+    #[case("-bW~-Y8", "The -W and the -y/-Y options are mutually exclusive.")]
     #[case("-E~-U~x", "The -E and the -U/-P options are mutually exclusive.")]
     fn mistakes(#[case] line: &str, #[case] said: &str) {
         assert_eq!(parse(line).unwrap_err().to_string(), said);
