@@ -243,6 +243,27 @@ fn commands_have_variables() {
     assert!(fs::read_to_string(err).unwrap().ends_with("err\n"));
 }
 
+// Catches: an output file that -u leaves in UTF-8, or without its mark; -r that takes messages from it.
+#[test]
+fn an_output_file_is_whole_and_unicode() {
+    let installed = Installed::new();
+    let out = installed.scene.path("out.txt");
+    let words = ["-u", "-r1", "-o", out.to_str().unwrap(), "-Q", "PRINT N'ä'"];
+    assert_eq!(installed.sqlcmd(&words).expect(0).err, "");
+    assert_eq!(fs::read(&out).unwrap(), [0xFF, 0xFE, 0xE4, 0, b'\n', 0]);
+}
+
+// Catches: one code for all the ways in which :exit(query) has no number.
+#[rstest]
+#[case::fails("SELECT * FROM nowhere", -100)]
+#[case::no_row("SELECT 5 WHERE 1 = 0", -101)]
+#[case::no_number("SELECT 'x'", -102)]
+fn an_exit_without_a_number(#[case] query: &str, #[case] code: i32) {
+    let installed = Installed::new();
+    let script = installed.scene.file("script.sql", format!(":exit({query})\n").as_bytes());
+    installed.sqlcmd(&["-i", script.to_str().unwrap()]).expect(code & 0xFF);
+}
+
 // Catches: standard input that is not read, prompts where nobody sits, a last batch that is lost.
 #[test]
 fn standard_input_is_a_script() {

@@ -9,7 +9,7 @@ use super::answer::{Outcome, Printer};
 use super::cancel::{Interrupt, within};
 use super::directive::{Destination, Directive, Exit, HELP};
 use super::error::SqlcmdError;
-use super::options::{Flavour, OptionError, Options, Query};
+use super::options::{Flavour, OptionError, Options, Query, Redirect};
 use super::output::Output;
 use super::predefined::{self, Predefined};
 use super::script::{Batch, read, separator};
@@ -19,9 +19,10 @@ use super::variables::{Undefined, Variables};
 
 /// The exit code after an error.
 const FAILED: u8 = 1;
-/// The exit code of `:exit(query)` when the query fails, has no row, or no number: -100 to -102, of
-/// which the system keeps eight bits.
+/// The exit code of `:exit(query)` when the query fails, has no row, or no number; the system keeps
+/// eight bits of it.
 const EXIT_ERROR: i64 = -100;
+const EXIT_NO_ROW: i64 = -101;
 const EXIT_NO_NUMBER: i64 = -102;
 /// How deep `:r` may go.
 const MOST_NESTED: usize = 32;
@@ -57,7 +58,11 @@ pub fn run(flavour: Flavour, words: impl IntoIterator<Item = OsString>) -> Resul
             None => variables.set(&name, Some(value)),
         }
     }
-    let output = Output::new(options.output.as_deref())?;
+    if options.output.is_some() {
+        // As documented, -r has no effect beside -o.
+        options.redirect = Redirect::Nothing;
+    }
+    let output = Output::new(options.output.as_deref(), options.unicode)?;
     let session = open(&options)?;
     let mut interpreter = Interpreter {
         variables,
@@ -349,6 +354,7 @@ impl Interpreter {
                 let (outcome, _) = self.answer(&batch)?;
                 let code = match outcome {
                     outcome if outcome.is_error() => EXIT_ERROR,
+                    Outcome { has_row: false, .. } => EXIT_NO_ROW,
                     Outcome { number, .. } => number.unwrap_or(EXIT_NO_NUMBER),
                 };
                 Ok(Flow::End((code & 0xFF) as u8))

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::layout::{Headings, Layout};
+use super::layout::{Controls, Headings, Layout};
 
 /// Which of the two clients is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct Options {
     pub inputs: Vec<PathBuf>,
     /// -o.
     pub output: Option<PathBuf>,
+    /// -u: files that are written are UTF-16.
+    pub unicode: bool,
     /// -b: an error ends everything, with an exit code.
     pub stop_on_error: bool,
     /// -V: the least severity that counts for the exit code, which it then is.
@@ -68,7 +70,7 @@ pub struct Options {
     pub query_time: Option<Duration>,
     /// -l: how long the login may take; 0 is no limit.
     pub login_time: Duration,
-    /// -h, -s, -W, -w, -y and -Y.
+    /// -h, -k, -s, -W, -w, -y and -Y.
     pub layout: Layout,
     /// -r.
     pub redirect: Redirect,
@@ -150,6 +152,7 @@ impl Options {
             query: None,
             inputs: Vec::new(),
             output: None,
+            unicode: false,
             stop_on_error: false,
             severity: None,
             message_level: 0,
@@ -253,9 +256,11 @@ impl Options {
             'C' => self.trust_certificate = true,
             'W' => self.layout.trim = true,
             'x' => self.substitute = false,
-            // Unicode output, regional settings, the administrators' connection, failover: all as it
-            // is here anyway.
-            'u' | 'R' | 'A' | 'M' => {}
+            'u' => self.unicode = true,
+            // Regional settings, the administrators' connection, failover: all as it is here anyway.
+            'R' | 'A' | 'M' => {}
+            // Raw messages, encrypted columns, -S as the name of a data source: nothing to do.
+            'j' | 'g' | 'D' if self.flavour == Flavour::Sqlcmd => {}
             _ => return false,
         }
         true
@@ -287,8 +292,16 @@ impl Options {
                 "1" => self.stop_at_commands = true,
                 _ => return Err(unexpected('X', attached, "1")),
             },
-            // Statistics and control characters are as they are.
-            'k' | 'p' => {}
+            'k' => {
+                self.layout.controls = match attached {
+                    "" => Controls::Removed,
+                    "1" => Controls::Replaced,
+                    "2" => Controls::Squeezed,
+                    _ => return Err(unexpected('k', attached, "1 or 2")),
+                };
+            }
+            // There are no statistics to print.
+            'p' => {}
             _ => return Ok(false),
         }
         Ok(true)
@@ -328,7 +341,7 @@ impl Options {
                 let level = text.parse().ok().filter(|level| (-1..=25).contains(level));
                 self.message_level = level.ok_or_else(|| unexpected('m', text, "-1 to 25"))?;
             }
-            // Code page, application intent, driver's trace, data source name: nothing to do.
+            // Code page, application intent, new password, osql's data source: nothing to do.
             _ => {}
         }
         Ok(())
@@ -364,7 +377,7 @@ impl Options {
 
 fn takes_value(letter: char, flavour: Flavour) -> bool {
     match flavour {
-        Flavour::Sqlcmd => "SUPdQqioHcstlhwyYaVmvfKDzZj".contains(letter),
+        Flavour::Sqlcmd => "SUPdQqioHcstlhwyYaVmvfKzZ".contains(letter),
         Flavour::Osql => "SUPdQqioHcstlhwamDO".contains(letter),
     }
 }
@@ -453,7 +466,7 @@ mod tests {
     fn every_option_is_read() {
         let options = parse(
             "-U~u~-P~p~-q~x~-t~5~-l~3~-o~out~-r1~-v~a=1~b=\"2 3\"~-V~16~-m~-1~-C~-N~-X1~-H~host\
-             ~-a~512~-n~-I~-e~-x~-c~;;~-y~0~-Y~7~-k1~-f~65001~-u~-R~-p~-K~ReadOnly",
+             ~-a~512~-n~-I~-e~-x~-c~;;~-y~0~-Y~7~-k1~-f~65001~-u~-R~-p~-K~ReadOnly~-j~-g~-D~-d~pubs",
         )
         .unwrap();
         assert_eq!((options.user.as_deref(), options.password.as_deref()), (Some("u"), Some("p")));
@@ -471,6 +484,8 @@ mod tests {
         assert!(options.stop_at_commands && !parse("-X").unwrap().stop_at_commands);
         assert!(!options.substitute);
         assert_eq!(options.terminator, ";;");
+        assert_eq!((options.layout.controls, options.unicode), (Controls::Replaced, true));
+        assert_eq!(options.database.as_deref(), Some("pubs"));
         assert_eq!((options.layout.most_variable, options.layout.most_fixed), (0, 7));
         let inputs = parse("-i~a.sql,b.sql~-ic.sql~-r").unwrap();
         assert_eq!(inputs.inputs, ["a.sql", "b.sql", "c.sql"].map(PathBuf::from));
