@@ -192,6 +192,78 @@ fn scripts() {
     assert!(ended.expect(7).out.starts_with("x\n7\n"), "{}", ended.out);
 }
 
+// Catches: a variable that sqlcmd has by itself not defined, one that :setvar changes without effect,
+// or changes though the session was opened with it.
+#[test]
+fn options_are_variables() {
+    let installed = Installed::new();
+    let run = |words: &[&str], text: &str| {
+        let script = installed.scene.file("script.sql", text.as_bytes());
+        installed.sqlcmd(&[words, &["-i", script.to_str().unwrap()]].concat())
+    };
+    let text = "PRINT '$(SQLCMDUSER)|$(SqlCmdDbName)|$(SQLCMDWORKSTATION)|$(SQLCMDLOGINTIMEOUT)|\
+                $(SQLCMDCOLWIDTH)|$(SQLCMDINI)'\n";
+    let ended = run(&["-d", "pubs", "-H", "desk"], text);
+    assert_eq!(ended.expect(0).out, "|pubs|desk|8|0|\n");
+    let ended = run(&[], "PRINT '$(SQLCMDSERVER)'\nPRINT @@SERVERNAME\n");
+    let lines: Vec<_> = ended.expect(0).out.lines().collect();
+    assert!(lines.len() == 2 && lines[0].eq_ignore_ascii_case(lines[1]), "{}", ended.out);
+    let text = ":setvar sqlcmdcolsep \"/\"\n:setvar SQLCMDHEADERS -1\nSET NOCOUNT ON\n\
+                SELECT 1, '$(SQLCMDCOLSEP)'\nGO\n:setvar SQLCMDCOLSEP\nSELECT 1, 2\n";
+    assert_eq!(run(&["-W"], text).expect(0).out, "1//\n1 2\n");
+    assert_eq!(
+        run(&["-W", "-v", "SQLCMDHEADERS=-1"], "SELECT 1\n").expect(0).out,
+        "1\n\n(1 rows affected)\n"
+    );
+    for name in ["SQLCMDDBNAME", "sqlcmduser", "SQLCMDSERVER", "SQLCMDWORKSTATION"] {
+        let ended = run(&[], &format!(":setvar {name} other\nPRINT 'never'\n"));
+        ended.expect(1);
+        let said = format!("Sqlcmd: Error: The scripting variable: '{name}' is read-only.\n");
+        assert_eq!((ended.out.as_str(), ended.err), ("", said));
+    }
+}
+
+// Catches: a command that takes `$(name)` for a file's or a server's name; a connection that is made
+// and not told of.
+#[test]
+fn commands_have_variables() {
+    let installed = Installed::new();
+    let [out, err] = ["out.txt", "err.txt"].map(|name| installed.scene.path(name));
+    let text = format!(
+        ":setvar folder \"{}\"\n:setvar e err\n:setvar here (local)\n:setvar stream stdout\n\
+         :out $(folder)/out.txt\n:error \"$(folder)/$(e).txt\"\nPRINT 'out'\nRAISERROR('err', 16, 1)\nGO\n\
+         :out $(stream)\n:connect $(here)\nPRINT 'there'\n",
+        installed.scene.path("").display()
+    );
+    let script = installed.scene.file("script.sql", text.as_bytes());
+    let ended = installed.sqlcmd(&["-r", "-i", script.to_str().unwrap()]);
+    let connected = "Sqlcmd: Successfully connected to server '(local)'.\n";
+    assert_eq!(ended.expect(0).out, format!("{connected}there\n"));
+    assert_eq!(fs::read_to_string(out).unwrap(), "out\n");
+    assert!(fs::read_to_string(err).unwrap().ends_with("err\n"));
+}
+
+// Catches: an output file that -u leaves in UTF-8, or without its mark; -r that takes messages from it.
+#[test]
+fn an_output_file_is_whole_and_unicode() {
+    let installed = Installed::new();
+    let out = installed.scene.path("out.txt");
+    let words = ["-u", "-r1", "-o", out.to_str().unwrap(), "-Q", "PRINT N'ä'"];
+    assert_eq!(installed.sqlcmd(&words).expect(0).err, "");
+    assert_eq!(fs::read(&out).unwrap(), [0xFF, 0xFE, 0xE4, 0, b'\n', 0]);
+}
+
+// Catches: one code for all the ways in which :exit(query) has no number.
+#[rstest]
+#[case::fails("SELECT * FROM nowhere", -100)]
+#[case::no_row("SELECT 5 WHERE 1 = 0", -101)]
+#[case::no_number("SELECT 'x'", -102)]
+fn an_exit_without_a_number(#[case] query: &str, #[case] code: i32) {
+    let installed = Installed::new();
+    let script = installed.scene.file("script.sql", format!(":exit({query})\n").as_bytes());
+    installed.sqlcmd(&["-i", script.to_str().unwrap()]).expect(code & 0xFF);
+}
+
 // Catches: standard input that is not read, prompts where nobody sits, a last batch that is lost.
 #[test]
 fn standard_input_is_a_script() {
@@ -220,6 +292,21 @@ fn mistakes_have_exit_codes() {
     installed.scene.run(vdisim).expect(3).says("127.0.0.1, port 1, cannot be reached");
     installed.sqlcmd(&["-S", "elsewhere", "-E", "-Q", "x"]).expect(1).says("-U and -P");
     installed.sqlcmd(&["-d", "nowhere", "-Q", "x"]).expect(1).says("Cannot open database");
+    let script = installed.scene.file("script.sql", b"PRINT 'never'\n");
+    let ended = installed.sqlcmd(&["-i", script.to_str().unwrap(), "-i", "nosuch.sql"]);
+    assert_eq!(ended.out, "");
+    assert_eq!(ended.expect(1).err, "Sqlcmd: 'nosuch.sql': Invalid filename.\n");
+    let ended = installed.sqlcmd(&["-Q", "PRINT 'never'\n:r nosuch.sql"]);
+    assert_eq!(ended.expect(1).err, "Sqlcmd: 'nosuch.sql': Invalid filename.\n");
+    let folder = installed.scene.path("");
+    let ended = installed.sqlcmd(&["-o", folder.to_str().unwrap(), "-Q", "x"]);
+    assert!(
+        ended
+            .expect(1)
+            .err
+            .starts_with("Sqlcmd: Error: Error occurred while opening or operating on file ")
+    );
+    assert!(!ended.err.contains("os error"), "{}", ended.err);
     installed.sqlcmd(&["-?"]).expect(0).says("usage: sqlcmd");
 }
 

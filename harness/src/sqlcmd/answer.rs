@@ -19,6 +19,8 @@ pub(super) struct Outcome {
     pub(super) severity: u8,
     /// The number of a message with state 127.
     pub(super) exit: Option<i32>,
+    /// Whether there was a row.
+    pub(super) has_row: bool,
     /// The first value of the last row, where it is a number.
     pub(super) number: Option<i64>,
 }
@@ -76,6 +78,7 @@ impl<'p> Printer<'p> {
                 self.table = Some(table);
             }
             Event::Row(values) => {
+                self.outcome.has_row = true;
                 self.outcome.number = values.first().and_then(number);
                 if let Some(table) = &mut self.table {
                     self.output.out(&table.row(values));

@@ -26,6 +26,17 @@ pub(super) enum Destination {
     File(PathBuf),
 }
 
+impl Destination {
+    /// What stands behind `:out` and `:error`.
+    pub(super) fn named(text: &str) -> Destination {
+        match text.to_lowercase().as_str() {
+            "stdout" => Destination::Out,
+            "stderr" => Destination::Err,
+            _ => Destination::File(PathBuf::from(unquoted(text))),
+        }
+    }
+}
+
 /// What a line tells the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Directive {
@@ -39,8 +50,9 @@ pub(super) enum Directive {
     OnError {
         exit: bool,
     },
-    Out(Destination),
-    Error(Destination),
+    /// What [`Destination::named`] reads, once variables have their values.
+    Out(String),
+    Error(String),
     Connect(Vec<String>),
     List,
     ListVariables,
@@ -103,18 +115,12 @@ impl Directive {
             _ => {}
         }
         colon?;
-        let destination = || match rest.to_lowercase().as_str() {
-            "" => None,
-            "stdout" => Some(Destination::Out),
-            "stderr" => Some(Destination::Err),
-            _ => Some(Destination::File(PathBuf::from(unquoted(rest)))),
-        };
         let read = match (word.as_str(), rest) {
             ("setvar", rest) => variable(rest),
             ("r", file) if !file.is_empty() => Some(Directive::Read(PathBuf::from(unquoted(file)))),
             ("on", rest) => on_error(rest),
-            ("out", _) => destination().map(Directive::Out),
-            ("error", _) => destination().map(Directive::Error),
+            ("out", to) if !to.is_empty() => Some(Directive::Out(to.to_owned())),
+            ("error", to) if !to.is_empty() => Some(Directive::Error(to.to_owned())),
             ("connect", server) if !server.is_empty() => Some(Directive::Connect(
                 server.split_whitespace().map(|word| unquoted(word).to_owned()).collect(),
             )),
@@ -180,7 +186,9 @@ mod tests {
         assert_eq!(sqlcmd("setvar x pubs"), None);
         assert_eq!(sqlcmd(":r \"a b.sql\""), Some(Directive::Read("a b.sql".into())));
         assert_eq!(sqlcmd(":on error exit"), Some(Directive::OnError { exit: true }));
-        assert_eq!(sqlcmd(":out stderr"), Some(Directive::Out(Destination::Err)));
+        assert_eq!(sqlcmd(":out stderr"), Some(Directive::Out("stderr".to_owned())));
+        assert_eq!(Destination::named("StdErr"), Destination::Err);
+        assert_eq!(Destination::named("\"a b\""), Destination::File("a b".into()));
         assert_eq!(sqlcmd(":foo bar"), Some(Directive::Mistake(":foo bar".to_owned())));
         assert_eq!(sqlcmd("!!dir"), Some(Directive::Disabled));
         assert_eq!(sqlcmd("select 1"), None);

@@ -45,6 +45,9 @@ pub enum SqlcmdError {
     /// A scripting variable that is not set.
     #[error("'{0}' scripting variable not defined.")]
     Variable(String),
+    /// A scripting variable that tells how the session was opened.
+    #[error("The scripting variable: '{0}' is read-only.")]
+    ReadOnly(String),
     /// A line with a colon that is no command.
     #[error("Syntax error at line {line} near command '{command}' in file '{file}'.")]
     Syntax {
@@ -56,7 +59,11 @@ pub enum SqlcmdError {
         file: String,
     },
     /// A file that cannot be read or written.
-    #[error("'{}': {error}.", .path.display())]
+    #[error(
+        "Error occurred while opening or operating on file {} (Reason: {}).",
+        .path.display(),
+        without_code(error).trim_end_matches('.')
+    )]
     File {
         /// The file.
         path: PathBuf,
@@ -72,26 +79,33 @@ pub enum SqlcmdError {
         limit: usize,
     },
     /// The server of the namespace cannot be looked for.
-    #[error(transparent)]
+    #[error("{}", without_code(.0))]
     Rendezvous(#[from] RendezvousError),
     /// The namespace has no data folder.
-    #[error("{0}.")]
+    #[error("{}.", without_code(.0))]
     NoDataFolder(#[from] NoDataFolder),
     /// VDISIM_NAMESPACE or VDISIM_BACKEND makes no sense.
-    #[error("{0}.")]
+    #[error("{}.", without_code(.0))]
     Environment(#[from] vdi_device::Error),
     /// The databases of this machine cannot be used.
-    #[error("{0}.")]
+    #[error("{}.", without_code(.0))]
     Store(#[from] StoreError),
     /// The database to start in cannot be used.
     #[error("{0}")]
     Database(String),
     /// The network or the server at its other end.
-    #[error("{0}")]
+    #[error("{}", without_code(.0))]
     Network(#[from] ClientError),
     /// The output cannot be written.
-    #[error("the output cannot be written: {0}.")]
+    #[error("the output cannot be written: {}.", without_code(.0).trim_end_matches('.'))]
     Output(io::Error),
+}
+
+/// An error's text without ` (os error 2)`, which Rust writes behind what the system says.
+fn without_code(error: &impl ToString) -> String {
+    let text = error.to_string();
+    let Some((before, rest)) = text.split_once(" (os error ") else { return text };
+    rest.split_once(')').map_or_else(|| text.clone(), |(_, after)| format!("{before}{after}"))
 }
 
 impl SqlcmdError {
@@ -113,7 +127,11 @@ impl SqlcmdError {
         self.is_usage()
             || matches!(
                 self,
-                Self::Syntax { .. } | Self::Variable(_) | Self::File { .. } | Self::Nesting { .. }
+                Self::Syntax { .. }
+                    | Self::Variable(_)
+                    | Self::ReadOnly(_)
+                    | Self::File { .. }
+                    | Self::Nesting { .. }
             )
     }
 
@@ -123,5 +141,26 @@ impl SqlcmdError {
             self,
             Self::Rendezvous(_) | Self::NoDataFolder(_) | Self::Store(_) | Self::Network(_)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Catches: Rust's words for what the system says.
+    #[test]
+    fn the_system_speaks_for_itself() {
+        let error = io::Error::from_raw_os_error(2);
+        let said = error.to_string();
+        let system = said.split(" (os").next().unwrap();
+        let reason = system.trim_end_matches('.');
+        let file = SqlcmdError::File { path: "x.sql".into(), error };
+        let head = "Error occurred while opening or operating on file x.sql";
+        assert_eq!(file.to_string(), format!("{head} (Reason: {reason})."));
+        let error = io::Error::from_raw_os_error(2);
+        let network = ClientError::Unreachable { host: "h".to_owned(), port: 1, source: error };
+        let said = SqlcmdError::Network(network).to_string();
+        assert!(said.starts_with(&format!("h, port 1, cannot be reached ({system}); ")), "{said}");
     }
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::answer::{Outcome, Printer};
 use super::cancel::{Interrupt, within};
-use super::directive::{Directive, Exit, HELP};
+use super::directive::{Destination, Directive, Exit, HELP};
 use super::error::SqlcmdError;
-use super::layout::Headings;
-use super::options::{Flavour, Options, Query};
+use super::options::{Flavour, OptionError, Options, Query, Redirect};
 use super::output::Output;
+use super::predefined::{self, Predefined};
 use super::script::{Batch, read, separator};
 use super::session::{Session, open};
 use super::usage::usage;
@@ -19,9 +19,10 @@ use super::variables::{Undefined, Variables};
 
 /// The exit code after an error.
 const FAILED: u8 = 1;
-/// The exit code of `:exit(query)` when the query fails, has no row, or no number: -100 to -102, of
-/// which the system keeps eight bits.
+/// The exit code of `:exit(query)` when the query fails, has no row, or no number; the system keeps
+/// eight bits of it.
 const EXIT_ERROR: i64 = -100;
+const EXIT_NO_ROW: i64 = -101;
 const EXIT_NO_NUMBER: i64 = -102;
 /// How deep `:r` may go.
 const MOST_NESTED: usize = 32;
@@ -39,18 +40,32 @@ enum Flow {
 /// # Errors
 /// What it cannot go on with. The server's errors are printed as they come.
 pub fn run(flavour: Flavour, words: impl IntoIterator<Item = OsString>) -> Result<u8, SqlcmdError> {
-    let mut options = Options::parse(flavour, words)?;
+    let mut options = all_options(flavour, words, |name| std::env::var(name).ok())?;
     if options.help {
         return io::stdout()
             .write_all(usage(flavour).as_bytes())
             .map(|()| 0)
             .map_err(SqlcmdError::Output);
     }
-    from_environment(&mut options, |name| std::env::var(name).ok());
-    let output = Output::new(options.output.as_deref())?;
+    // Nothing is executed if one of several is missing.
+    if let Some(missing) = options.inputs.iter().find(|path| !path.exists()) {
+        return Err(OptionError::NoInput(missing.display().to_string()).into());
+    }
+    let mut variables = Variables::new();
+    for (name, value) in std::mem::take(&mut options.variables) {
+        match Predefined::named(&name) {
+            Some(predefined) => predefined.set(&mut options, Some(&value))?,
+            None => variables.set(&name, Some(value)),
+        }
+    }
+    if options.output.is_some() {
+        // As documented, -r has no effect beside -o.
+        options.redirect = Redirect::Nothing;
+    }
+    let output = Output::new(options.output.as_deref(), options.unicode)?;
     let session = open(&options)?;
     let mut interpreter = Interpreter {
-        variables: Variables::new(&options.variables),
+        variables,
         exit_on_error: options.stop_on_error,
         interrupt: Interrupt::install(),
         batch: Batch::default(),
@@ -68,18 +83,43 @@ pub fn run(flavour: Flavour, words: impl IntoIterator<Item = OsString>) -> Resul
     }
 }
 
-/// What the environment says where the command line is silent.
-fn from_environment(options: &mut Options, variable: impl Fn(&str) -> Option<String>) {
-    let (server, user, password, database) = match options.flavour {
-        Flavour::Sqlcmd => ("SQLCMDSERVER", "SQLCMDUSER", "SQLCMDPASSWORD", "SQLCMDDBNAME"),
-        Flavour::Osql => ("OSQLSERVER", "OSQLUSER", "OSQLPASSWORD", "OSQLDBNAME"),
-    };
-    options.server = options.server.take().or_else(|| variable(server));
-    options.database = options.database.take().or_else(|| variable(database));
-    if !options.trusted {
-        options.user = options.user.take().or_else(|| variable(user));
-        options.password = options.password.take().or_else(|| variable(password));
+/// The command line, and what the environment says where it is silent.
+fn all_options(
+    flavour: Flavour,
+    words: impl IntoIterator<Item = OsString>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Options, OptionError> {
+    let mut options = Options::new(flavour);
+    match flavour {
+        Flavour::Sqlcmd => predefined::from_environment(&mut options, &variable)?,
+        Flavour::Osql => {
+            options.server = variable("OSQLSERVER");
+            options.database = variable("OSQLDBNAME");
+        }
     }
+    let mut options = options.with(words)?;
+    if !options.trusted {
+        login_from_environment(&mut options, variable);
+    }
+    Ok(options)
+}
+
+/// A login that the command line leaves open.
+fn login_from_environment(options: &mut Options, variable: impl Fn(&str) -> Option<String>) {
+    let (user, password) = match options.flavour {
+        Flavour::Sqlcmd => ("SQLCMDUSER", "SQLCMDPASSWORD"),
+        Flavour::Osql => ("OSQLUSER", "OSQLPASSWORD"),
+    };
+    options.user = options.user.take().or_else(|| variable(user));
+    options.password = options.password.take().or_else(|| variable(password));
+}
+
+/// A script's text.
+fn input(path: &Path) -> Result<String, SqlcmdError> {
+    read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => OptionError::NoInput(path.display().to_string()).into(),
+        _ => SqlcmdError::File { path: path.to_owned(), error },
+    })
 }
 
 struct Interpreter {
@@ -126,8 +166,7 @@ impl Interpreter {
 
     /// Executes a file, and what is left at its end, too.
     fn file(&mut self, path: &Path) -> Result<Flow, SqlcmdError> {
-        let text =
-            read(path).map_err(|error| SqlcmdError::File { path: path.to_owned(), error })?;
+        let text = input(path)?;
         self.script(&text, &path.display().to_string())
     }
 
@@ -202,7 +241,7 @@ impl Interpreter {
             return Ok(text.to_owned());
         }
         let undefined = |Undefined(name)| SqlcmdError::Variable(name);
-        self.variables.substitute(text).map_err(undefined)
+        self.variables.substitute(text, &self.options).map_err(undefined)
     }
 
     fn directive(
@@ -214,7 +253,7 @@ impl Interpreter {
         match directive {
             Directive::SetVariable { name, value } => {
                 let value = value.map(|value| self.substituted(&value)).transpose()?;
-                self.set_variable(&name, value);
+                self.set_variable(&name, value)?;
             }
             Directive::Read(path) => {
                 let path = self.substituted(&path.to_string_lossy())?;
@@ -223,12 +262,21 @@ impl Interpreter {
             Directive::Exit(exit) => return self.exit(exit),
             Directive::Reset => drop(self.batch.take()),
             Directive::OnError { exit } => self.exit_on_error = exit,
-            Directive::Out(to) => self.output.set_out(&to)?,
-            Directive::Error(to) => self.output.set_err(&to)?,
-            Directive::Connect(words) => self.connect(words)?,
+            Directive::Out(to) => {
+                self.output.set_out(&Destination::named(&self.substituted(&to)?))?;
+            }
+            Directive::Error(to) => {
+                self.output.set_err(&Destination::named(&self.substituted(&to)?))?;
+            }
+            Directive::Connect(words) => {
+                // Word by word: a password may have spaces in it.
+                let words: Result<Vec<_>, _> =
+                    words.iter().map(|word| self.substituted(word)).collect();
+                self.connect(words?)?;
+            }
             Directive::List => self.output.out(self.batch.text()),
             Directive::ListVariables => {
-                let list = self.variables.list();
+                let list = self.variables.list(&self.options);
                 let text: String =
                     list.iter().map(|(name, value)| format!("{name} = \"{value}\"\n")).collect();
                 self.output.out(&text);
@@ -248,54 +296,47 @@ impl Interpreter {
     }
 
     /// Sets a variable; some of them are options under another name.
-    fn set_variable(&mut self, name: &str, value: Option<String>) {
-        let number = || value.as_deref().and_then(|value| value.trim().parse::<usize>().ok());
-        let layout = &mut self.options.layout;
-        match name.to_uppercase().as_str() {
-            "SQLCMDCOLSEP" => layout.separator = value.clone().unwrap_or_else(|| " ".to_owned()),
-            "SQLCMDCOLWIDTH" => layout.width = number().unwrap_or(layout.width),
-            "SQLCMDHEADERS" => {
-                let headings = value.as_deref().and_then(Headings::from_option);
-                layout.headings = headings.unwrap_or(layout.headings);
+    fn set_variable(&mut self, name: &str, value: Option<String>) -> Result<(), SqlcmdError> {
+        match Predefined::named(name) {
+            Some(predefined) if predefined.is_read_only => {
+                Err(SqlcmdError::ReadOnly(name.to_owned()))
             }
-            "SQLCMDMAXVARTYPEWIDTH" => {
-                layout.most_variable = number().unwrap_or(layout.most_variable);
+            Some(predefined) => Ok(predefined.set(&mut self.options, value.as_deref())?),
+            None => {
+                self.variables.set(name, value);
+                Ok(())
             }
-            "SQLCMDMAXFIXEDTYPEWIDTH" => {
-                layout.most_fixed = number().unwrap_or(layout.most_fixed);
-            }
-            "SQLCMDERRORLEVEL" => {
-                let level = value.as_deref().and_then(|value| value.trim().parse().ok());
-                self.options.message_level = level.unwrap_or(0);
-            }
-            _ => {}
         }
-        self.variables.set(name, value);
     }
 
     fn nested_file(&mut self, path: &Path) -> Result<Flow, SqlcmdError> {
         if self.nested == MOST_NESTED {
             return Err(SqlcmdError::Nesting { path: path.to_owned(), limit: MOST_NESTED });
         }
-        let text =
-            read(path).map_err(|error| SqlcmdError::File { path: path.to_owned(), error })?;
+        let text = input(path)?;
         self.nested += 1;
         let flow = self.lines(&text, &path.display().to_string());
         self.nested -= 1;
         flow
     }
 
-    /// Another server, with the options of the line in the place of the login's.
+    /// Another server, with the options of the line in the place of the login's; what the line
+    /// leaves open the environment may say, and `:setvar` of the time.
     fn connect(&mut self, words: Vec<String>) -> Result<(), SqlcmdError> {
         let mut words = words.into_iter();
         let server = words.next();
-        let login = Options::parse(self.options.flavour, words.map(OsString::from))?;
+        let mut login = Options::new(self.options.flavour);
+        login.login_time = self.options.login_time;
+        let mut login = login.with(words.map(OsString::from))?;
+        login_from_environment(&mut login, |name| std::env::var(name).ok());
         self.options.server = server;
         self.options.trusted = login.user.is_none();
         self.options.user = login.user;
         self.options.password = login.password;
         self.options.login_time = login.login_time;
         self.session = open(&self.options)?;
+        let server = self.options.server.as_deref().unwrap_or_default();
+        self.output.out(&format!("Sqlcmd: Successfully connected to server '{server}'.\n"));
         Ok(())
     }
 
@@ -313,6 +354,7 @@ impl Interpreter {
                 let (outcome, _) = self.answer(&batch)?;
                 let code = match outcome {
                     outcome if outcome.is_error() => EXIT_ERROR,
+                    Outcome { has_row: false, .. } => EXIT_NO_ROW,
                     Outcome { number, .. } => number.unwrap_or(EXIT_NO_NUMBER),
                 };
                 Ok(Flow::End((code & 0xFF) as u8))
@@ -395,9 +437,10 @@ mod tests {
     // Catches: the environment taken over the command line, or a password of it with -E.
     #[test]
     fn the_environment_fills_gaps() {
+        let texts = ["SQLCMDSERVER", "SQLCMDDBNAME", "SQLCMDUSER", "SQLCMDPASSWORD"];
+        let variable = |name: &str| texts.contains(&name).then(|| format!("{name}!"));
         let words = ["-Sother", "-E"].map(OsString::from);
-        let mut options = Options::parse(Flavour::Sqlcmd, words).unwrap();
-        from_environment(&mut options, |name| Some(format!("{name}!")));
+        let options = all_options(Flavour::Sqlcmd, words, variable).unwrap();
         assert_eq!(options.server.as_deref(), Some("other"));
         assert_eq!(options.database.as_deref(), Some("SQLCMDDBNAME!"));
         assert_eq!((options.user, options.password), (None, None));

@@ -29,6 +29,41 @@ impl Headings {
     }
 }
 
+/// What is printed of tabs, ends of lines and other control characters in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controls {
+    /// They are, as they stand there.
+    Kept,
+    /// -k: nothing.
+    Removed,
+    /// -k1: a space for each.
+    Replaced,
+    /// -k2: a space for those in a row.
+    Squeezed,
+}
+
+impl Controls {
+    fn cleaned(self, text: &str) -> String {
+        match self {
+            Controls::Kept => text.to_owned(),
+            Controls::Removed => text.replace(char::is_control, ""),
+            Controls::Replaced => text.replace(char::is_control, " "),
+            Controls::Squeezed => {
+                let mut is_behind_one = false;
+                let squeezed: String = text
+                    .chars()
+                    .filter(|c| {
+                        let is_more = is_behind_one && c.is_control();
+                        is_behind_one = c.is_control();
+                        !is_more
+                    })
+                    .collect();
+                squeezed.replace(char::is_control, " ")
+            }
+        }
+    }
+}
+
 /// How result sets are laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -38,7 +73,9 @@ pub struct Layout {
     pub headings: Headings,
     /// Columns are no wider than what they hold.
     pub trim: bool,
-    /// Characters of a line; longer ones go on in the next. 0 is no limit.
+    /// What is printed of control characters.
+    pub controls: Controls,
+    /// Characters of a line; longer ones go on in the next. 0 is the default, which is 80.
     pub width: usize,
     /// Characters that are shown of a value of a type without a limit of its own; 0 is no limit.
     pub most_variable: usize,
@@ -62,7 +99,8 @@ impl Layout {
             separator: " ".to_owned(),
             headings: Headings::Once,
             trim: false,
-            width: DEFAULT_WIDTH,
+            controls: Controls::Kept,
+            width: 0,
             most_variable: DEFAULT_VARIABLE,
             most_fixed: 0,
             margin: flavour == Flavour::Osql,
@@ -76,12 +114,13 @@ impl Layout {
         if self.margin {
             line = format!("{0}{line}{0}", self.separator);
         }
+        let width = if self.width == 0 { DEFAULT_WIDTH } else { self.width };
         let mut lines = String::with_capacity(line.len() + 1);
         let mut column = 0;
         for character in line.chars() {
             if character == '\n' {
                 column = 0;
-            } else if self.width > 0 && column == self.width {
+            } else if column == width {
                 lines.push('\n');
                 column = 1;
             } else {
@@ -150,7 +189,7 @@ impl Table {
 
     fn cell(&self, column: &Shown, text: &str, right: bool) -> String {
         let most = if column.most == 0 { usize::MAX } else { column.most };
-        let text: String = text.chars().take(most).collect();
+        let text: String = self.layout.controls.cleaned(text).chars().take(most).collect();
         match (self.layout.trim, right) {
             (true, _) => text.trim_end().to_owned(),
             (false, true) => format!("{text:>width$}", width = column.width),
@@ -314,6 +353,20 @@ mod tests {
         assert_eq!(shown(Value::DateTime(time)), "2016-04-30 23:59:59.997");
         let guid = Uuid::from_u128(0x6F96_19FF_8B86_D011_B42D_00C0_4FC9_64FF);
         assert_eq!(shown(Value::Guid(guid.to_bytes_le())), "6F9619FF-8B86-D011-B42D-00C04FC964FF");
+    }
+
+    // Catches: a control character that -k leaves, a space for each where one is to stand for all.
+    #[test]
+    fn control_characters_are_cleaned() {
+        let printed = |controls| {
+            let layout = Layout { controls, trim: true, ..layout() };
+            let mut table = Table::new(&layout, &[Column::new("c", ColumnType::NVarChar(9))]);
+            table.row(&["\ta\r\nb c".into()])
+        };
+        assert_eq!(printed(Controls::Kept), "\ta\r\nb c\n");
+        assert_eq!(printed(Controls::Removed), "ab c\n");
+        assert_eq!(printed(Controls::Replaced), " a  b c\n");
+        assert_eq!(printed(Controls::Squeezed), " a b c\n");
     }
 
     // Catches: a limit of -y or -Y that is not one.

@@ -19,6 +19,7 @@ mod local;
 mod network;
 mod options;
 mod output;
+mod predefined;
 mod script;
 mod session;
 mod target;
@@ -27,7 +28,7 @@ mod variables;
 
 pub use error::SqlcmdError;
 pub use interpreter::run;
-pub use layout::{Headings, Layout, Table};
+pub use layout::{Controls, Headings, Layout, Table};
 pub use options::{Flavour, OptionError, Options, Query, Redirect};
 pub use target::Target;
 pub use usage::usage;

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tds_server::client::{Connection, Event, Privacy};
 
@@ -9,6 +10,9 @@ use super::error::SqlcmdError;
 use super::options::{Flavour, Options};
 use super::session::{Canceller, Session};
 use crate::serve::rendezvous::Rendezvous;
+
+/// As good as no limit of a login's time.
+const A_DAY: Duration = Duration::from_hours(24);
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -91,7 +95,7 @@ fn wanted(
         application: program(options.flavour).to_owned(),
         packet_bytes: options.packet_bytes,
         privacy: if options.encrypt { Privacy::Everything } else { Privacy::AsServer },
-        login_time: options.login_time,
+        login_time: if options.login_time.is_zero() { A_DAY } else { options.login_time },
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::layout::{Headings, Layout};
+use super::layout::{Controls, Headings, Layout};
 
 /// Which of the two clients is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct Options {
     pub inputs: Vec<PathBuf>,
     /// -o.
     pub output: Option<PathBuf>,
+    /// -u: files that are written are UTF-16.
+    pub unicode: bool,
     /// -b: an error ends everything, with an exit code.
     pub stop_on_error: bool,
     /// -V: the least severity that counts for the exit code, which it then is.
@@ -66,9 +68,9 @@ pub struct Options {
     pub message_level: i32,
     /// -t: how long a batch may take.
     pub query_time: Option<Duration>,
-    /// -l: how long the login may take.
+    /// -l: how long the login may take; 0 is no limit.
     pub login_time: Duration,
-    /// -h, -s, -W, -w, -y and -Y.
+    /// -h, -k, -s, -W, -w, -y and -Y.
     pub layout: Layout,
     /// -r.
     pub redirect: Redirect,
@@ -115,6 +117,17 @@ pub enum OptionError {
         /// What may be.
         expected: String,
     },
+    /// -i: there is no such file.
+    #[error("'{0}': Invalid filename.")]
+    NoInput(String),
+    /// A variable that stands for an option, with a value that is none.
+    #[error("The environment variable: '{name}' has invalid value: '{value}'.")]
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// What it was to be.
+        value: String,
+    },
     /// Two options contradict each other.
     #[error("The {0} and the {1} options are mutually exclusive.")]
     Exclusive(&'static str, &'static str),
@@ -139,6 +152,7 @@ impl Options {
             query: None,
             inputs: Vec::new(),
             output: None,
+            unicode: false,
             stop_on_error: false,
             severity: None,
             message_level: 0,
@@ -168,8 +182,16 @@ impl Options {
         flavour: Flavour,
         words: impl IntoIterator<Item = OsString>,
     ) -> Result<Options, OptionError> {
-        let mut options = Options::new(flavour);
-        let mut words = Words { words: words.into_iter().collect(), next: 0 };
+        Options::new(flavour).with(words)
+    }
+
+    /// These options where the words of a command line say nothing else.
+    pub(super) fn with(
+        self,
+        words: impl IntoIterator<Item = OsString>,
+    ) -> Result<Options, OptionError> {
+        let mut options = self;
+        let mut words = Words { words: words.into_iter().collect(), next: 0, given: String::new() };
         while let Some(word) = words.take() {
             match word.strip_prefix('-') {
                 Some("-help" | "?") => options.help = true,
@@ -177,11 +199,15 @@ impl Options {
                 _ => return Err(OptionError::Unknown(word)),
             }
         }
-        options.check()?;
+        options.check(&words.given)?;
         Ok(options)
     }
 
-    fn check(&self) -> Result<(), OptionError> {
+    /// Whether options contradict each other, of which these letters were given.
+    fn check(&self, given: &str) -> Result<(), OptionError> {
+        if given.contains('W') && given.contains(['y', 'Y']) {
+            return Err(OptionError::Exclusive("-W", "-y/-Y"));
+        }
         if self.query.is_some() && !self.inputs.is_empty() {
             return Err(OptionError::Exclusive("-i", "-Q/-q"));
         }
@@ -196,6 +222,7 @@ impl Options {
         let mut rest = letters;
         while let Some(letter) = rest.chars().next() {
             rest = &rest[letter.len_utf8()..];
+            words.given.push(letter);
             if self.flag(letter) {
                 continue;
             }
@@ -207,7 +234,11 @@ impl Options {
                 if !takes_value(letter, self.flavour) {
                     return Err(OptionError::Unknown(word.to_owned()));
                 }
-                self.valued(letter, value.ok_or(OptionError::Missing(letter))?, words)?;
+                let value = value.ok_or(OptionError::Missing(letter))?;
+                match letter {
+                    'v' => self.assign(value, words)?,
+                    _ => self.set(letter, value)?,
+                }
             }
             return Ok(());
         }
@@ -225,9 +256,11 @@ impl Options {
             'C' => self.trust_certificate = true,
             'W' => self.layout.trim = true,
             'x' => self.substitute = false,
-            // Unicode output, regional settings, the administrators' connection, failover: all as it
-            // is here anyway.
-            'u' | 'R' | 'A' | 'M' => {}
+            'u' => self.unicode = true,
+            // Regional settings, the administrators' connection, failover: all as it is here anyway.
+            'R' | 'A' | 'M' => {}
+            // Raw messages, encrypted columns, -S as the name of a data source: nothing to do.
+            'j' | 'g' | 'D' if self.flavour == Flavour::Sqlcmd => {}
             _ => return false,
         }
         true
@@ -259,19 +292,23 @@ impl Options {
                 "1" => self.stop_at_commands = true,
                 _ => return Err(unexpected('X', attached, "1")),
             },
-            // Statistics and control characters are as they are.
-            'k' | 'p' => {}
+            'k' => {
+                self.layout.controls = match attached {
+                    "" => Controls::Removed,
+                    "1" => Controls::Replaced,
+                    "2" => Controls::Squeezed,
+                    _ => return Err(unexpected('k', attached, "1 or 2")),
+                };
+            }
+            // There are no statistics to print.
+            'p' => {}
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    fn valued(
-        &mut self,
-        letter: char,
-        value: String,
-        words: &mut Words,
-    ) -> Result<(), OptionError> {
+    /// Sets an option that has a value.
+    pub(super) fn set(&mut self, letter: char, value: String) -> Result<(), OptionError> {
         let text = value.as_str();
         match letter {
             'S' => self.server = Some(value),
@@ -289,7 +326,7 @@ impl Options {
                 let seconds = number('t', text, 0, MOST_SECONDS)?;
                 self.query_time = (seconds > 0).then(|| Duration::from_secs(seconds));
             }
-            'l' => self.login_time = login_time(number('l', text, 0, MOST_SECONDS)?),
+            'l' => self.login_time = Duration::from_secs(number('l', text, 0, MOST_SECONDS)?),
             'h' => {
                 self.layout.headings = Headings::from_option(text).ok_or_else(|| {
                     unexpected('h', text, "-1, or the number of rows between headings")
@@ -304,14 +341,35 @@ impl Options {
                 let level = text.parse().ok().filter(|level| (-1..=25).contains(level));
                 self.message_level = level.ok_or_else(|| unexpected('m', text, "-1 to 25"))?;
             }
-            'v' => {
-                self.variables.push(assignment(text)?);
-                while let Some(more) = words.take_assignment() {
-                    self.variables.push(assignment(&more)?);
-                }
-            }
-            // Code page, application intent, driver's trace, data source name: nothing to do.
+            // Code page, application intent, new password, osql's data source: nothing to do.
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Variables, the first and those in words behind it. Name, sign and value may be words of their
+    /// own: `x=1`, `x =1`, `x= 1`, `x = 1`.
+    fn assign(&mut self, first: String, words: &mut Words) -> Result<(), OptionError> {
+        let is_option = |word: &str| word.starts_with('-');
+        let mut next = Some(first);
+        while let Some(mut text) = next {
+            let mut has_value_apart = false;
+            if !text.contains('=')
+                && let Some(sign) = words.take_if(|word| word.starts_with('='))
+            {
+                has_value_apart = sign == "=";
+                text += &sign;
+            }
+            // `x= y=1` is two of them, and the first is empty.
+            let is_value =
+                |word: &str| !is_option(word) && (has_value_apart || !word.contains('='));
+            if text.find('=') == Some(text.len() - 1)
+                && let Some(value) = words.take_if(is_value)
+            {
+                text += &value;
+            }
+            self.variables.push(assignment(&text)?);
+            next = words.take_if(|word| !is_option(word));
         }
         Ok(())
     }
@@ -319,14 +377,9 @@ impl Options {
 
 fn takes_value(letter: char, flavour: Flavour) -> bool {
     match flavour {
-        Flavour::Sqlcmd => "SUPdQqioHcstlhwyYaVmvfKDzZj".contains(letter),
+        Flavour::Sqlcmd => "SUPdQqioHcstlhwyYaVmvfKzZ".contains(letter),
         Flavour::Osql => "SUPdQqioHcstlhwamDO".contains(letter),
     }
-}
-
-/// 0 stands for no limit; a day is as good as none.
-fn login_time(seconds: u64) -> Duration {
-    Duration::from_secs(if seconds == 0 { 86_400 } else { seconds })
 }
 
 fn unexpected(option: char, value: &str, expected: &str) -> OptionError {
@@ -352,6 +405,8 @@ fn assignment(text: &str) -> Result<(String, String), OptionError> {
 struct Words {
     words: Vec<OsString>,
     next: usize,
+    /// The letters of the options so far.
+    given: String,
 }
 
 impl Words {
@@ -367,18 +422,12 @@ impl Words {
 
     /// The next word if it is 0 or 1; else nothing.
     fn take_digit(&mut self) -> String {
-        match self.peek() {
-            Some(word) if word == "0" || word == "1" => {
-                self.next += 1;
-                word
-            }
-            _ => String::new(),
-        }
+        self.take_if(|word| matches!(word, "0" | "1")).unwrap_or_default()
     }
 
-    /// The next word if it is no option.
-    fn take_assignment(&mut self) -> Option<String> {
-        let word = self.peek().filter(|word| !word.starts_with('-'))?;
+    /// The next word if it is such a one.
+    fn take_if(&mut self, is_wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let word = self.peek().filter(|word| is_wanted(word))?;
         self.next += 1;
         Some(word)
     }
@@ -417,7 +466,7 @@ mod tests {
     fn every_option_is_read() {
         let options = parse(
             "-U~u~-P~p~-q~x~-t~5~-l~3~-o~out~-r1~-v~a=1~b=\"2 3\"~-V~16~-m~-1~-C~-N~-X1~-H~host\
-             ~-a~512~-n~-I~-e~-x~-c~;;~-y~0~-Y~7~-k1~-f~65001~-u~-R~-p~-K~ReadOnly",
+             ~-a~512~-n~-I~-e~-x~-c~;;~-y~0~-Y~7~-k1~-f~65001~-u~-R~-p~-K~ReadOnly~-j~-g~-D~-d~pubs",
         )
         .unwrap();
         assert_eq!((options.user.as_deref(), options.password.as_deref()), (Some("u"), Some("p")));
@@ -435,10 +484,31 @@ mod tests {
         assert!(options.stop_at_commands && !parse("-X").unwrap().stop_at_commands);
         assert!(!options.substitute);
         assert_eq!(options.terminator, ";;");
+        assert_eq!((options.layout.controls, options.unicode), (Controls::Replaced, true));
+        assert_eq!(options.database.as_deref(), Some("pubs"));
         assert_eq!((options.layout.most_variable, options.layout.most_fixed), (0, 7));
         let inputs = parse("-i~a.sql,b.sql~-ic.sql~-r").unwrap();
         assert_eq!(inputs.inputs, ["a.sql", "b.sql", "c.sql"].map(PathBuf::from));
         assert_eq!(inputs.redirect, Redirect::Errors);
+    }
+
+    // Catches: an assignment whose parts are words of their own refused, one that takes the next one's
+    // name or an option for its value.
+    #[rstest]
+    #[case("ColumnName~=FirstName", &[("ColumnName", "FirstName")])]
+    #[case("x~=~1", &[("x", "1")])]
+    #[case("x=~1~y~=~2 3~z=4", &[("x", "1"), ("y", "2 3"), ("z", "4")])]
+    #[case("x=~y=2", &[("x", ""), ("y", "2")])]
+    #[case("x~=~a=b", &[("x", "a=b")])]
+    #[case("x=~-b", &[("x", "")])]
+    #[case("x=YQ==~y=2", &[("x", "YQ=="), ("y", "2")])]
+    #[case("a=\"1\"~b=2~-v~c=3", &[("a", "1"), ("b", "2"), ("c", "3")])]
+    fn assignments(#[case] line: &str, #[case] expected: &[(&str, &str)]) {
+        let options = parse(&format!("-v~{line}~-Q~q")).unwrap();
+        let given: Vec<_> =
+            options.variables.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(given, expected);
+        assert!(options.query.is_some());
     }
 
     // Catches: a mistake that passes, or that is said in other words than the client's.
@@ -452,7 +522,10 @@ mod tests {
         "-a100",
         "'-a 100': Unexpected argument. The value has to be a number from 512 to 32767."
     )]
+    #[case("-v~x", "'-v x': Unexpected argument. The value has to be NAME=VALUE.")]
     #[case("-Q~x~-i~y", "The -i and the -Q/-q options are mutually exclusive.")]
+    #[case("-y~256~-W", "The -W and the -y/-Y options are mutually exclusive.")]
+    #[case("-bW~-Y8", "The -W and the -y/-Y options are mutually exclusive.")]
     #[case("-E~-U~x", "The -E and the -U/-P options are mutually exclusive.")]
     fn mistakes(#[case] line: &str, #[case] said: &str) {
         assert_eq!(parse(line).unwrap_err().to_string(), said);

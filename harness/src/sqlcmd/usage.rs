@@ -18,6 +18,8 @@ usage: sqlcmd            [-U login id]          [-P password]
   [-y variable length type display width]
   [-Y fixed length type display width]
   [-x disable variable substitution]
+  [-k[1|2] remove[replace] control characters]
+  [-u unicode output files]
   [-n remove numbering]
   [-? show syntax summary]
 
