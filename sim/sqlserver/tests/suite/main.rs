@@ -11,6 +11,7 @@ mod kept_log;
 mod media;
 mod options;
 mod patched;
+mod recovery;
 mod server;
 mod statements;
 mod sweep;
