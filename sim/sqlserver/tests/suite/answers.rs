@@ -68,6 +68,15 @@ fn sp_executesql_passes_parameters_both_ways() {
     assert!(server.backup_file("p.bak").exists());
 }
 
+// Catches: a product or quotient taken from the right; a sign that binds tighter than SQL Server's.
+#[rstest]
+#[case("100/10/2, 1024*8/1024, 100*3/2, 1000000/1024/1024", "5|8|150|0")]
+#[case("100/10*2, 17%10%4, 7-2-1, 2*7%4, 2-3+4", "20|3|4|2|3")]
+#[case("-100/-100*10, 2 - -3 * 4, -2 + 3, 2 * (-3) * 4", "0|14|1|-24")]
+fn operators_are_taken_from_the_left(#[case] items: &str, #[case] expected: &str) {
+    assert_eq!(Fixture::new().run(&format!("SELECT {items}"))[1], expected);
+}
+
 // Catches: an error without its number, a batch that goes on or stops where the real one does not.
 #[rstest]
 #[case("SELECT * FROM nowhere", &[208])]

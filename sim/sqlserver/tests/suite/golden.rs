@@ -100,7 +100,9 @@ fn mapped_free(folder: &Path, to: &Path) {
 // which are older than its last pages, call them free.
 #[test]
 fn extents_that_the_maps_call_free_are_backed_up_again() {
-    let Some(folder) = golden("extents_that_the_maps_call_free_are_backed_up_again") else { return };
+    let Some(folder) = golden("extents_that_the_maps_call_free_are_backed_up_again") else {
+        return;
+    };
     let mut server = Fixture::new();
     mapped_free(&folder, &server.backup_file("free"));
     let pages = |lines: Vec<String>| {
