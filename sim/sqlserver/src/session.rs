@@ -15,6 +15,7 @@ mod reply;
 mod rights;
 mod scope;
 mod statements;
+mod texts;
 mod views;
 
 pub use batch::{Parameter, Session};

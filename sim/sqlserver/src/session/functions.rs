@@ -2,12 +2,13 @@
 
 use super::batch::Session;
 use super::clock::now;
-use super::evaluate::{Evaluated, compare, convert};
+use super::evaluate::{Evaluated, compare};
 use super::scope::Rows;
+use super::texts::text_function;
 use crate::catalogue::{Database, DatabaseState};
 use crate::messages::Message;
 use crate::sql::{Expression, ObjectName};
-use crate::value::{DataType, Value};
+use crate::value::Value;
 
 /// The value of `@@name`.
 pub(super) fn global(session: &Session, name: &str) -> Option<Value> {
@@ -181,42 +182,8 @@ impl Session {
                     !null && !values[1].is_null() && compare(&values[0], &values[1])?.is_eq();
                 if equal { Value::Null } else { values[0].clone() }
             }
-            "LEN" | "UPPER" | "LOWER" | "LTRIM" | "RTRIM" | "QUOTENAME" | "DATALENGTH" if null => {
-                Value::Null
-            }
-            "LEN" => Value::from_integer(text(0).trim_end().chars().count() as i128),
-            "DATALENGTH" => match values {
-                [Value::Binary(bytes)] => Value::from_integer(bytes.len() as i128),
-                _ => Value::from_integer(2 * text(0).encode_utf16().count() as i128),
-            },
-            "UPPER" => Value::Text(text(0).to_uppercase()),
-            "LOWER" => Value::Text(text(0).to_lowercase()),
-            "LTRIM" => Value::Text(text(0).trim_start().to_owned()),
-            "RTRIM" => Value::Text(text(0).trim_end().to_owned()),
-            "QUOTENAME" => Value::Text(format!("[{}]", text(0).replace(']', "]]"))),
             "CONCAT" => Value::Text(values.iter().map(Value::to_string).collect()),
-            "REPLACE" => {
-                expect(3)?;
-                let from = text(1);
-                Value::Text(if from.is_empty() {
-                    text(0)
-                } else {
-                    text(0).replace(&from, &text(2))
-                })
-            }
-            "CHARINDEX" => {
-                let place = text(1).to_lowercase().find(&text(0).to_lowercase());
-                let before = place.map(|at| text(1)[..at.min(text(1).len())].chars().count() + 1);
-                Value::from_integer(before.unwrap_or(0) as i128)
-            }
-            "LEFT" | "RIGHT" | "SUBSTRING" => part(function, &text(0), values)?,
-            "CHAR" | "NCHAR" => {
-                let code = values.first().and_then(Value::integer).unwrap_or(0);
-                let c = u32::try_from(code).ok().and_then(char::from_u32);
-                c.map(String::from).into()
-            }
-            "CAST" => convert(values[0].clone(), DataType::NVarChar(None), 0)?,
-            _ => return Ok(None),
+            _ => return Ok(text_function(function, values)?),
         }))
     }
 
@@ -269,7 +236,10 @@ impl Session {
                 return Ok(Some(Value::BigInt(i64::try_from(values.len()).unwrap_or(i64::MAX))));
             }
             "SUM" => {
-                let sum = values.iter().filter_map(Value::integer).sum();
+                let numbers = values.iter().filter_map(Value::integer);
+                let sum =
+                    numbers.fold(Some(0), |sum: Option<i128>, number| sum?.checked_add(number));
+                let sum = sum.ok_or_else(|| Message::new(8115, &[&"expression", &"numeric"]))?;
                 return Ok(Some(if values.is_empty() { best } else { Value::from_integer(sum) }));
             }
             _ => {}
@@ -292,22 +262,4 @@ pub(super) fn is_aggregate(function: &str) -> bool {
     ["COUNT", "COUNT_BIG", "MIN", "MAX", "SUM"]
         .iter()
         .any(|name| function.eq_ignore_ascii_case(name))
-}
-
-/// LEFT, RIGHT and SUBSTRING.
-fn part(function: &str, text: &str, values: &[Value]) -> Result<Value, Message> {
-    let number = |index: usize| values.get(index).and_then(Value::integer).unwrap_or(0);
-    let length = text.chars().count() as i128;
-    let (start, count) = match function {
-        "LEFT" => (0, number(1)),
-        "RIGHT" => ((length - number(1)).max(0), number(1)),
-        _ => (number(1) - 1, number(2)),
-    };
-    if values.first().is_some_and(Value::is_null) {
-        return Ok(Value::Null);
-    }
-    let end = (start + count.max(0)).clamp(0, length);
-    let start = start.clamp(0, end);
-    let (start, count) = (start as usize, (end - start) as usize);
-    Ok(Value::Text(text.chars().skip(start).take(count).collect()))
 }

@@ -1,6 +1,9 @@
 //! What single statements answer: values, rights, mistakes.
 
-use fake_sqlserver::session::Login;
+use fake_sqlserver::catalogue::Server;
+use fake_sqlserver::session::{Login, Parameter};
+use fake_sqlserver::value::Value;
+use proptest::prelude::*;
 use rstest::rstest;
 
 use crate::server::Fixture;
@@ -77,6 +80,91 @@ fn operators_are_taken_from_the_left(#[case] items: &str, #[case] expected: &str
     assert_eq!(Fixture::new().run(&format!("SELECT {items}"))[1], expected);
 }
 
+// Catches: a place counted in another text than the one that was searched, a count that begins at 0,
+// case that matters, a length or quote that is not refused.
+#[rstest]
+#[case("CHARINDEX(N'é', N'İéx')", "2")]
+#[case("CHARINDEX(N'X', N'İéx')", "3")]
+#[case("CHARINDEX('a', 'banana', 3)", "4")]
+#[case("CHARINDEX('', 'a')", "0")]
+#[case("REPLACE(N'İAa', 'a', 'bc')", "İbcbc")]
+#[case("LEFT(N'İé', 1) + RIGHT(N'İé', 1)", "İé")]
+#[case("SUBSTRING('abcdef', -1, 4)", "ab")]
+#[case("SUBSTRING('abcdef', 5, 9999999999)", "ef")]
+#[case("STUFF('abcdef', 2, 3, 'x')", "axef")]
+#[case("STUFF('abc', 4, 1, 'x')", "NULL")]
+#[case("REPLICATE('ab', 3) + REPLICATE('x', -1)", "NULL")]
+#[case("LEN(REPLICATE('ab', 9999999999))", "4000")]
+#[case("REVERSE('abc')", "cba")]
+#[case("CHAR(65) + NCHAR(960)", "Aπ")]
+#[case("CHAR(256)", "NULL")]
+#[case("QUOTENAME('a]b')", "[a]]b]")]
+#[case("QUOTENAME('it''s', '''')", "'it''s'")]
+#[case("QUOTENAME('a', '\"')", "\"a\"")]
+#[case("QUOTENAME('a', '(') + QUOTENAME('a}', '{')", "(a){a}}}")]
+#[case("QUOTENAME('a', 'x')", "NULL")]
+#[case("QUOTENAME(REPLICATE('a', 129))", "NULL")]
+fn functions_of_texts_count_characters(#[case] expression: &str, #[case] expected: &str) {
+    assert_eq!(Fixture::new().run(&format!("SELECT {expression}"))[1], expected);
+}
+
+/// The names of functions in the text of the code: its strings in capitals.
+fn functions() -> Vec<String> {
+    let code = concat!(
+        include_str!("../../src/session/functions.rs"),
+        include_str!("../../src/session/texts.rs")
+    );
+    let is_name = |text: &&str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    };
+    code.split('"').skip(1).step_by(2).filter(is_name).map(str::to_owned).collect()
+}
+
+fn values() -> impl Strategy<Value = Value> {
+    let texts = prop_oneof![
+        any::<String>(),
+        "[İéßaA ]{0,4}",
+        prop::sample::select(vec!["status", "day", "[", "%", "-1", "pubs"]).prop_map(str::to_owned),
+    ];
+    let numbers = prop_oneof![
+        -3_i64..9,
+        any::<i64>(),
+        prop::sample::select(vec![i64::MIN, i64::MAX, i32::MIN.into(), i32::MAX.into()]),
+    ];
+    prop_oneof![
+        4 => texts.prop_map(Value::Text),
+        4 => numbers.prop_map(|number| Value::from_integer(number.into())),
+        1 => Just(Value::Null),
+        1 => any::<i128>().prop_map(Value::Numeric),
+        1 => any::<f64>().prop_map(Value::Float),
+        1 => prop::collection::vec(any::<u8>(), 0..4).prop_map(Value::Binary),
+        1 => (1_i16..9999, 1_i8..28).prop_map(|(year, day)| {
+            Value::DateTime(jiff::civil::date(year, 2, day).at(23, 59, 59, 0))
+        }),
+    ]
+}
+
+proptest! {
+    // Catches: a function that panics, whatever its arguments are.
+    #[test]
+    fn functions_take_any_arguments(arguments in prop::collection::vec(values(), 0..5)) {
+        let mut server = Fixture::on(Server::in_memory);
+        let names: Vec<_> = (0..arguments.len()).map(|index| format!("@p{index}")).collect();
+        let parameter = |(index, value): (usize, Value)| Parameter {
+            name: format!("@p{index}"),
+            data_type: value.data_type(),
+            value,
+        };
+        let parameters: Vec<_> = arguments.into_iter().enumerate().map(parameter).collect();
+        for function in functions() {
+            for from in ["", " FROM sys.databases"] {
+                let call = format!("SELECT {function}({}){from}", names.join(", "));
+                prop_assert!(!server.run_with(&call, &parameters).is_empty(), "{}", call);
+            }
+        }
+    }
+}
+
 // Catches: an error without its number, a batch that goes on or stops where the real one does not.
 #[rstest]
 #[case("SELECT * FROM nowhere", &[208])]
@@ -89,6 +177,13 @@ fn operators_are_taken_from_the_left(#[case] items: &str, #[case] expected: &str
 #[case("SELECT 1/0", &[8134])]
 #[case("SELECT CAST('x' AS int)", &[245])]
 #[case("SELECT nofunction(1)", &[195])]
+#[case("SELECT LEFT('abc', -1)", &[537])]
+#[case("SELECT SUBSTRING('abc', 1, -1)", &[537])]
+#[case("SELECT RIGHT('abc', -1)", &[536])]
+#[case("SELECT LEFT('abc')", &[174])]
+#[case("SELECT CHARINDEX('abc')", &[189])]
+#[case("SELECT [CAST]()", &[195])]
+#[case("SELECT SUM(CAST(REPLICATE('9', 38) AS numeric)) FROM sys.databases", &[8115])]
 #[case("BACKUP DATABASE nowhere TO DISK='x'", &[911, 3013])]
 #[case("BACKUP DATABASE tempdb TO DISK='x'", &[3147, 3013])]
 #[case("BACKUP LOG master TO DISK='x'", &[4212, 3013])]
