@@ -5,7 +5,9 @@ use mtf::Lsn;
 use super::batch::Session;
 use super::evaluate::Evaluated;
 use super::functions::{access_name, state_name};
-use crate::catalogue::{BackupSetRow, Database, DatabaseFile, DatabaseState, FileKind, Filegroup};
+use crate::catalogue::{
+    BackupSetRow, Database, DatabaseFile, DatabaseState, FileKind, Filegroup, History,
+};
 use crate::sql::ObjectName;
 use crate::value::{DataType, Value};
 
@@ -48,10 +50,11 @@ pub(super) fn view(
             (FILEGROUPS, groups.into_iter().flatten().map(filegroup_row).collect())
         }
         (_, "backupset") if in_msdb => {
-            (BACKUP_SETS, history.backup_sets.iter().map(backup_set_row).collect())
+            let row = |set| backup_set_row(history, set);
+            (BACKUP_SETS, history.backup_sets.iter().map(row).collect())
         }
         (_, "backupmediafamily") if in_msdb => {
-            (MEDIA_FAMILIES, history.backup_sets.iter().flat_map(family_rows).collect())
+            (MEDIA_FAMILIES, history.media_sets().flat_map(family_rows).collect())
         }
         (_, "restorehistory") if in_msdb => {
             let row = |(index, row): (usize, &crate::catalogue::RestoreRow)| {
@@ -268,11 +271,11 @@ const BACKUP_SETS: Columns = &[
     ("position", DataType::Int),
 ];
 
-fn backup_set_row(set: &BackupSetRow) -> Vec<Value> {
+fn backup_set_row(history: &History, set: &BackupSetRow) -> Vec<Value> {
     vec![
         Value::Int(set.id),
         Value::Guid(set.guid),
-        Value::Int(set.id),
+        Value::Int(history.media_set_id(set)),
         set.name.clone().into(),
         set.description.clone().into(),
         Value::Text(set.user.clone()),
@@ -291,7 +294,7 @@ fn backup_set_row(set: &BackupSetRow) -> Vec<Value> {
         Value::DateTime(set.database_created),
         Value::Numeric(set.size.into()),
         Value::Numeric(set.size.into()),
-        Value::Int(1),
+        Value::Int(set.position.into()),
     ]
 }
 
@@ -304,6 +307,7 @@ const MEDIA_FAMILIES: Columns = &[
     ("device_type", DataType::TinyInt),
 ];
 
+/// The families of a media set, by the first set on it.
 fn family_rows(set: &BackupSetRow) -> Vec<Vec<Value>> {
     let row = |(index, family): (usize, &crate::catalogue::MediaFamilyRow)| {
         vec![

@@ -400,3 +400,25 @@ fn tempdb_is_there_and_never_backed_up() {
         assert_eq!(server.errors(batch), expected, "{batch}");
     }
 }
+
+// Catches: a set that msdb places elsewhere than the message and RESTORE do; a medium of its own for
+// each set of one file, or one for two files; devices that are listed once a set.
+#[test]
+fn msdb_knows_where_on_its_medium_a_set_stands() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='a', DISK='b'");
+    server.succeed("BACKUP DATABASE Northwind TO DISK='c'");
+    server.succeed("BACKUP DATABASE Northwind TO DISK='a', DISK='b'");
+    server.succeed("BACKUP DATABASE pubs TO DISK='c' WITH INIT");
+    let sets = "SELECT s.backup_set_id, s.media_set_id, s.position, f.physical_device_name
+                FROM msdb.dbo.backupset s JOIN msdb.dbo.backupmediafamily f
+                ON f.media_set_id = s.media_set_id ORDER BY s.backup_set_id, 4";
+    let expected = ["1|1|1|a", "1|1|1|b", "2|2|1|c", "3|1|2|a", "3|1|2|b", "4|4|1|c"];
+    assert_eq!(server.run(sets)[1..], expected);
+    assert_eq!(server.run("SELECT COUNT(*) FROM msdb.dbo.backupmediafamily")[1], "4");
+    let restore = "DECLARE @file int
+         SELECT @file = position FROM msdb.dbo.backupset WHERE backup_set_id = 3
+         RESTORE DATABASE copy FROM DISK='a', DISK='b' WITH FILE = @file";
+    server.succeed(restore);
+    assert_eq!(server.digest("copy"), server.digest("Northwind"));
+}
