@@ -6,7 +6,7 @@ use super::instance::pages_out_of_range;
 use super::reply::{Client, Command};
 use crate::catalogue::FileKind;
 use crate::messages::Message;
-use crate::sql::{Execute, ExecuteArgument, Executed, parse_declarations};
+use crate::sql::{Execute, ExecuteArgument, Executed, ObjectName, parse_declarations};
 use crate::value::{DataType, Value};
 
 impl Session {
@@ -23,8 +23,39 @@ impl Session {
             }
             Executed::Procedure { name, arguments } => (name, arguments),
         };
+        let flow = match name.database() {
+            Some(database) => {
+                self.within(database, |session| session.procedure(name, arguments, client))
+            }
+            None => self.procedure(name, arguments, client),
+        }?;
+        if let Some(status) = &execute.status {
+            self.assign(status, Value::Int(0))?;
+        }
+        Ok(flow)
+    }
+
+    /// Does `work` with another current database: `database..procedure`.
+    fn within<T>(
+        &mut self,
+        database: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        let outer = self.database.clone();
+        self.use_database(database)?;
+        let done = work(self);
+        self.database = outer;
+        done
+    }
+
+    fn procedure(
+        &mut self,
+        name: &ObjectName,
+        arguments: &[ExecuteArgument],
+        client: &mut dyn Client,
+    ) -> Result<Flow, Stop> {
         let schema = name.schema().unwrap_or_default().to_ascii_lowercase();
-        let flow = match (schema.as_str(), name.object().to_ascii_lowercase().as_str()) {
+        match (schema.as_str(), name.object().to_ascii_lowercase().as_str()) {
             ("" | "sys" | "dbo", "sp_executesql") => self.execute_sql(arguments, client),
             ("" | "sys" | "dbo", "sp_helpfile") => self.help_file(arguments, client),
             ("" | "sys" | "dbo", "sp_datatype_info" | "sp_datatype_info_100") => {
@@ -32,11 +63,7 @@ impl Session {
             }
             ("vdisim", "change") => self.change(arguments, client),
             _ => Err(Message::new(2812, &[name]).with_state(62).into()),
-        }?;
-        if let Some(status) = &execute.status {
-            self.assign(status, Value::Int(0))?;
         }
-        Ok(flow)
     }
 
     /// `sp_executesql N'text', N'@a int, …', @a = value, …`.
@@ -100,15 +127,36 @@ impl Session {
         }
     }
 
-    /// `sp_helpfile`: the files of the current database.
+    /// The value of a system procedure's one parameter, which may be left out or NULL.
+    fn only_argument(
+        &self,
+        procedure: &str,
+        parameter: &str,
+        arguments: &[ExecuteArgument],
+    ) -> Result<Option<String>, Stop> {
+        let argument = match arguments {
+            [] => return Ok(None),
+            [argument] => argument,
+            _ => return Err(Message::new(8144, &[&procedure]).with_state(2).into()),
+        };
+        match &argument.parameter {
+            Some(name) if !name.eq_ignore_ascii_case(parameter) => {
+                Err(Message::new(8145, &[name, &procedure]).with_state(2).into())
+            }
+            _ => {
+                let value = self.argument(argument)?;
+                Ok((!value.is_null()).then(|| value.to_string()))
+            }
+        }
+    }
+
+    /// `sp_helpfile`: the files of the current database, or the one of this name.
     fn help_file(
         &mut self,
         arguments: &[ExecuteArgument],
         client: &mut dyn Client,
     ) -> Result<Flow, Stop> {
-        if arguments.len() > 1 {
-            return Err(Message::new(8144, &[&"sp_helpfile"]).with_state(2).into());
-        }
+        let wanted = self.only_argument("sp_helpfile", "@filename", arguments)?;
         let catalogue = self.instance.catalogue()?;
         let files = catalogue.database(&self.database).map_or(&[][..], |d| &d.files);
         let row = |file: &crate::catalogue::DatabaseFile| {
@@ -124,7 +172,14 @@ impl Session {
                 if is_log { "log only" } else { "data only" }.into(),
             ]
         };
-        let rows: Vec<_> = files.iter().map(row).collect();
+        let is_wanted = |file: &&crate::catalogue::DatabaseFile| {
+            wanted.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(&file.logical_name))
+        };
+        let rows: Vec<_> = files.iter().filter(is_wanted).map(row).collect();
+        if let (Some(name), []) = (&wanted, rows.as_slice()) {
+            let missing = Message::new(15325, &[&"file", name]);
+            return Err(missing.from_procedure("sp_helpfile").into());
+        }
         const COLUMNS: &[(&str, DataType)] = &[
             ("name", DataType::NVarChar(Some(128))),
             ("fileid", DataType::SmallInt),

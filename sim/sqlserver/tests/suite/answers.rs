@@ -422,3 +422,29 @@ fn msdb_knows_where_on_its_medium_a_set_stands() {
     server.succeed(restore);
     assert_eq!(server.digest("copy"), server.digest("Northwind"));
 }
+
+// Catches: a procedure that works in the current database whatever its name says, or that stays in
+// the other; a file name that is not heeded.
+#[test]
+fn a_procedure_works_in_the_database_of_its_name() {
+    let mut server = Fixture::new();
+    let names = |lines: Vec<String>| -> Vec<String> {
+        lines[1..].iter().map(|line| line.split('|').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(server.run("EXEC pubs..sp_helpfile")), ["pubs", "pubs_log"]);
+    assert_eq!(names(server.run("EXEC pubs.sys.sp_helpfile 'PUBS_log'")), ["pubs_log"]);
+    assert_eq!(names(server.run("EXEC pubs..sp_helpfile @filename = N'pubs'")), ["pubs"]);
+    let text = "EXEC pubs.sys.sp_executesql N'SELECT DB_NAME()' SELECT DB_NAME()";
+    assert_eq!(server.run(text), ["", "pubs", "", "master"]);
+    assert_eq!(
+        server.run("EXEC pubs..sp_helpfile 'none'"),
+        ["15325: The current database does not contain a file named 'none'."]
+    );
+    for (batch, number) in [
+        ("EXEC none..sp_helpfile", 911),
+        ("EXEC pubs..sp_helpfile 'pubs', 'x'", 8144),
+        ("EXEC pubs..sp_helpfile @file = 'pubs'", 8145),
+    ] {
+        assert_eq!(server.errors(batch), [number], "{batch}");
+    }
+}
