@@ -144,18 +144,13 @@ impl Session {
     ///
     /// The message if there is none that can be used.
     pub fn use_database(&mut self, name: &str) -> Result<(), SeveralMessages> {
-        use crate::catalogue::DatabaseState;
         let catalogue = self.instance.catalogue()?;
         let Some(database) = catalogue.database(name) else {
             return Err(Message::new(911, &[&name]).into());
         };
-        match database.state {
-            DatabaseState::Online | DatabaseState::Standby(_) => {
-                self.database.clone_from(&database.name);
-                Ok(())
-            }
-            _ => Err(Message::new(927, &[&database.name]).with_state(2).into()),
-        }
+        database.check_open()?;
+        self.database.clone_from(&database.name);
+        Ok(())
     }
 
     /// Executes a batch. `parameters` are variables of it.

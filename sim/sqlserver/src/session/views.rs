@@ -27,6 +27,10 @@ pub(super) fn view(
     let catalogue = session.instance.catalogue()?;
     let lower = |part: Option<&str>| part.unwrap_or_default().to_ascii_lowercase();
     let (schema, object) = (lower(name.schema()), name.object().to_ascii_lowercase());
+    if let Some(named) = name.database() {
+        let Some(database) = catalogue.database(named) else { return Ok(None) };
+        database.check_open()?;
+    }
     let database = name.database().unwrap_or(&session.database);
     let in_msdb = database.eq_ignore_ascii_case("msdb") && matches!(schema.as_str(), "" | "dbo");
     let history = &catalogue.history;

@@ -448,3 +448,25 @@ fn a_procedure_works_in_the_database_of_its_name() {
         assert_eq!(server.errors(batch), [number], "{batch}");
     }
 }
+
+// Catches: a database that is offline taken for one that waits for backups, or the other way round.
+#[test]
+fn an_offline_database_is_told_from_a_restoring_one() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='x'");
+    server.succeed("RESTORE DATABASE copy FROM DISK='x' WITH NORECOVERY");
+    server.succeed("ALTER DATABASE pubs SET OFFLINE");
+    let offline = "942: Database 'pubs' cannot be opened because it is offline.";
+    for batch in ["USE pubs", "BACKUP DATABASE pubs TO DISK='y'", "EXEC pubs..sp_helpfile"] {
+        assert_eq!(server.run(batch)[0], offline, "{batch}");
+    }
+    let files = "SELECT name FROM pubs.sys.database_files PRINT 'on'";
+    assert_eq!(server.run(files), [offline]);
+    assert_eq!(server.errors("EXEC vdisim.change pubs, 1"), [942]);
+    for batch in ["USE copy", "SELECT name FROM copy.sys.database_files"] {
+        assert_eq!(server.errors(batch), [927], "{batch}");
+    }
+    assert_eq!(server.errors("SELECT name FROM none.sys.database_files"), [208]);
+    server.succeed("ALTER DATABASE pubs SET ONLINE");
+    server.succeed("USE pubs");
+}
