@@ -50,13 +50,16 @@ impl Session {
             *item = SelectItem::Expression { value: value.clone(), name: None };
         }
         let (_, rows) = self.query(&plain)?;
-        let count = rows.len() as u64;
+        let count = rows.len();
         if let Some(row) = rows.into_iter().next_back() {
             for (name, value) in names.iter().zip(row) {
                 self.assign(name, value)?;
             }
         }
-        self.done(Command::SELECT, Some(count), client)
+        // No rows went to the client, so none are counted there; @@ROWCOUNT knows of them.
+        let flow = self.done(Command::SELECT, None, client)?;
+        self.row_count = i64::try_from(count).unwrap_or(i64::MAX);
+        Ok(flow)
     }
 
     /// The value of a query of one column and at most one row.

@@ -1,7 +1,7 @@
 //! What single statements answer: values, rights, mistakes.
 
 use fake_sqlserver::catalogue::Server;
-use fake_sqlserver::session::{Login, Parameter};
+use fake_sqlserver::session::{Client, Gone, Login, Parameter, Reply, Session};
 use fake_sqlserver::value::Value;
 use proptest::prelude::*;
 use rstest::rstest;
@@ -469,4 +469,31 @@ fn an_offline_database_is_told_from_a_restoring_one() {
     assert_eq!(server.errors("SELECT name FROM none.sys.database_files"), [208]);
     server.succeed("ALTER DATABASE pubs SET ONLINE");
     server.succeed("USE pubs");
+}
+
+/// The rows that ends of statements count.
+#[derive(Default)]
+struct Counts(Vec<Option<u64>>);
+
+impl Client for Counts {
+    fn reply(&mut self, reply: Reply<'_>) -> Result<(), Gone> {
+        if let Reply::Done(done) = reply {
+            self.0.push(done.rows);
+        }
+        Ok(())
+    }
+}
+
+// Catches: "(1 rows affected)" behind a SELECT that shows nothing, an @@ROWCOUNT that forgets it.
+#[test]
+fn a_select_into_variables_counts_no_rows_for_the_client() {
+    let server = Fixture::new();
+    let mut session = Session::new(server.instance.clone(), Login::default());
+    let mut counts = Counts::default();
+    let batch = "DECLARE @c int SELECT @c = database_id FROM sys.databases
+                 SELECT @c = @@ROWCOUNT SELECT @c, @@ROWCOUNT";
+    session.execute(batch, &[], &mut counts).unwrap();
+    assert_eq!(counts.0, [None, None, Some(1)]);
+    let mut server = server;
+    assert_eq!(server.run(batch)[1], "7|1");
 }
