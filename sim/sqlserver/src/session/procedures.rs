@@ -18,8 +18,7 @@ impl Session {
         let (name, arguments) = match &execute.executed {
             Executed::Text(text) => {
                 let text = self.evaluate(text)?.to_string();
-                self.nested(&text, &[], client)?;
-                return Ok(Flow::Next);
+                return Ok(self.nested(&text, &[], client)?.0);
             }
             Executed::Procedure { name, arguments } => (name, arguments),
         };
@@ -108,7 +107,7 @@ impl Session {
             return Err(Message::new(8144, &[&"sp_executesql"]).with_state(2).into());
         }
         let given: Vec<_> = parameters.iter().map(|(parameter, _)| parameter.clone()).collect();
-        let after = self.nested(&text, &given, client)?;
+        let (flow, after) = self.nested(&text, &given, client)?;
         for (parameter, argument) in parameters {
             if let (true, Some(crate::sql::Expression::Variable(target))) =
                 (argument.is_output, &argument.value)
@@ -117,7 +116,7 @@ impl Session {
                 self.assign(target, variable.value.clone())?;
             }
         }
-        Ok(Flow::Next)
+        Ok(flow)
     }
 
     fn argument(&self, argument: &ExecuteArgument) -> Result<Value, Stop> {
