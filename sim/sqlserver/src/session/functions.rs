@@ -1,5 +1,7 @@
 //! Functions and global values.
 
+use vdi_protocol::profile::ServerVersion;
+
 use super::batch::Session;
 use super::clock::now;
 use super::evaluate::{Evaluated, compare};
@@ -60,7 +62,7 @@ fn server_property(session: &Session, name: &str) -> Value {
         "productmajorversion" => Value::Text(profile.version.major.to_string()),
         "productminorversion" => Value::Text(profile.version.minor.to_string()),
         "productbuild" => Value::Text(profile.version.build.to_string()),
-        "productlevel" => "RTM".into(),
+        "productlevel" => product_level(profile.version).into(),
         "edition" => "Developer Edition (64-bit)".into(),
         "engineedition" => Value::Int(3),
         "editionid" => Value::BigInt(-2_117_995_310),
@@ -83,10 +85,19 @@ fn server_property(session: &Session, name: &str) -> Value {
     }
 }
 
+/// The service pack that a build is of; no profile's has a cumulative update. Source: SQL Server's
+/// documentation, "Latest updates and version history".
+fn product_level(version: ServerVersion) -> &'static str {
+    match (version.major, version.build) {
+        (13, 5026..) => "SP2",
+        _ => "RTM",
+    }
+}
+
 /// DATABASEPROPERTYEX.
-fn database_property(database: &Database, name: &str) -> Value {
+fn database_property(database: &Database, version: u16, name: &str) -> Value {
     match name.to_ascii_lowercase().as_str() {
-        "status" => state_name(&database.state).into(),
+        "status" => shown_state(&database.state).1.into(),
         "recovery" => database.recovery_model.description().into(),
         "updateability" => {
             let writable = database.state == DatabaseState::Online && !database.read_only;
@@ -95,16 +106,17 @@ fn database_property(database: &Database, name: &str) -> Value {
         "useraccess" => access_name(database).into(),
         "isinstandby" => Value::Int(matches!(database.state, DatabaseState::Standby(_)).into()),
         "collation" => "SQL_Latin1_General_CP1_CI_AS".into(),
+        "version" if database.check_open().is_ok() => Value::Int(version.into()),
         _ => Value::Null,
     }
 }
 
-/// A database's state as catalogue views show it.
-pub(super) fn state_name(state: &DatabaseState) -> &'static str {
+/// A database's state as catalogue views number and name it.
+pub(super) fn shown_state(state: &DatabaseState) -> (u8, &'static str) {
     match state {
-        DatabaseState::Online | DatabaseState::Standby(_) => "ONLINE",
-        DatabaseState::Restoring(_) => "RESTORING",
-        DatabaseState::Offline => "OFFLINE",
+        DatabaseState::Online | DatabaseState::Standby(_) => (0, "ONLINE"),
+        DatabaseState::Restoring(_) => (1, "RESTORING"),
+        DatabaseState::Offline => (6, "OFFLINE"),
     }
 }
 
@@ -149,7 +161,7 @@ impl Session {
         let text = |index: usize| values.get(index).map_or_else(String::new, Value::to_string);
         let null = values.first().is_some_and(Value::is_null);
         Ok(Some(match function {
-            "DB_NAME" | "DB_ID" | "DATABASEPROPERTYEX" => {
+            "DB_NAME" | "DB_ID" | "DATABASEPROPERTYEX" | "HAS_DBACCESS" => {
                 return self.database_function(function, values);
             }
             "SERVERPROPERTY" => {
@@ -167,7 +179,7 @@ impl Session {
             "IS_SRVROLEMEMBER" | "IS_MEMBER" | "IS_ROLEMEMBER" => {
                 Value::Int(self.login.is_sysadmin.into())
             }
-            "HAS_DBACCESS" | "HAS_PERMS_BY_NAME" => Value::Int(1),
+            "HAS_PERMS_BY_NAME" => Value::Int(1),
             "OBJECT_ID" | "CONNECTIONPROPERTY" | "FULLTEXTSERVICEPROPERTY" => Value::Null,
             "ISNULL" => {
                 expect(2)?;
@@ -204,9 +216,10 @@ impl Session {
             ("DB_ID", Some(database)) => {
                 Value::SmallInt(i16::try_from(database.id).unwrap_or(i16::MAX))
             }
+            ("HAS_DBACCESS", Some(database)) => Value::Int(database.check_open().is_ok().into()),
             (_, Some(database)) => {
                 let name = values.get(1).map_or_else(String::new, Value::to_string);
-                database_property(database, &name)
+                database_property(database, self.instance.profile.database_version, &name)
             }
         }))
     }

@@ -4,7 +4,7 @@ use mtf::Lsn;
 
 use super::batch::Session;
 use super::evaluate::Evaluated;
-use super::functions::{access_name, state_name};
+use super::functions::{access_name, shown_state};
 use crate::catalogue::{
     BackupSetRow, Database, DatabaseFile, DatabaseState, FileKind, Filegroup, History,
 };
@@ -37,7 +37,9 @@ pub(super) fn view(
     Ok(Some(match (schema.as_str(), object.as_str()) {
         ("sys", "databases") => (DATABASES, catalogue.databases.iter().map(database_row).collect()),
         ("sys" | "dbo" | "", "sysdatabases") => {
-            (OLD_DATABASES, catalogue.databases.iter().map(old_database_row).collect())
+            let version = session.instance.profile.database_version;
+            let row = |database| old_database_row(database, version);
+            (OLD_DATABASES, catalogue.databases.iter().map(row).collect())
         }
         ("sys", "master_files") => {
             let files = |database: &Database| {
@@ -46,8 +48,10 @@ pub(super) fn view(
             (MASTER_FILES, catalogue.databases.iter().flat_map(files).collect())
         }
         ("sys", "database_files") => {
-            let files = catalogue.database(database).map_or(&[][..], |d| &d.files);
-            (DATABASE_FILES, files.iter().map(file_row).collect())
+            let rows = |database: &Database| {
+                database.files.iter().map(|file| file_row(database, file)).collect()
+            };
+            (DATABASE_FILES, catalogue.database(database).map_or(Vec::new(), rows))
         }
         ("sys", "filegroups") => {
             let groups = catalogue.database(database).map(Database::filegroups);
@@ -116,11 +120,8 @@ const DATABASES: Columns = &[
 ];
 
 fn database_row(database: &Database) -> Vec<Value> {
-    let state = match database.state {
-        DatabaseState::Online | DatabaseState::Standby(_) => 0,
-        DatabaseState::Restoring(_) => 1,
-        DatabaseState::Offline => 6,
-    };
+    let (state, state_name) = shown_state(&database.state);
+    let in_standby = matches!(database.state, DatabaseState::Standby(_));
     let access = access_name(database);
     vec![
         Value::Text(database.name.clone()),
@@ -136,11 +137,11 @@ fn database_row(database: &Database) -> Vec<Value> {
             _ => 2,
         }),
         access.into(),
-        Value::Bit(database.read_only),
+        Value::Bit(database.read_only || in_standby),
         Value::Bit(false),
         Value::TinyInt(state),
-        state_name(&database.state).into(),
-        Value::Bit(matches!(database.state, DatabaseState::Standby(_))),
+        state_name.into(),
+        Value::Bit(in_standby),
         Value::TinyInt(database.recovery_model.number()),
         database.recovery_model.description().into(),
         Value::TinyInt(2),
@@ -159,7 +160,7 @@ const OLD_DATABASES: Columns = &[
     ("version", DataType::SmallInt),
 ];
 
-fn old_database_row(database: &Database) -> Vec<Value> {
+fn old_database_row(database: &Database, version: u16) -> Vec<Value> {
     let file = database.data_files().next().map(|file| file.physical_name.clone());
     vec![
         Value::Text(database.name.clone()),
@@ -167,7 +168,7 @@ fn old_database_row(database: &Database) -> Vec<Value> {
         Value::DateTime(database.created),
         Value::TinyInt(database.compatibility_level),
         file.into(),
-        Value::SmallInt(852),
+        Value::SmallInt(i16::try_from(version).unwrap_or(i16::MAX)),
     ]
 }
 
@@ -193,11 +194,12 @@ const DATABASE_FILES: Columns = MASTER_FILES.split_at(1).1;
 
 fn master_file_row(database: &Database, file: &DatabaseFile) -> Vec<Value> {
     let mut row = vec![Value::Int(database.id.into())];
-    row.extend(file_row(file));
+    row.extend(file_row(database, file));
     row
 }
 
-fn file_row(file: &DatabaseFile) -> Vec<Value> {
+fn file_row(database: &Database, file: &DatabaseFile) -> Vec<Value> {
+    let (state, state_name) = shown_state(&database.state);
     let is_log = file.kind == FileKind::Log;
     vec![
         Value::Int(file.id.into()),
@@ -207,8 +209,8 @@ fn file_row(file: &DatabaseFile) -> Vec<Value> {
         Value::Int(data_space(file)),
         Value::Text(file.logical_name.clone()),
         Value::Text(file.physical_name.clone()),
-        Value::TinyInt(0),
-        "ONLINE".into(),
+        Value::TinyInt(state),
+        state_name.into(),
         pages(file),
         Value::Int(-1),
         Value::Int(8192),

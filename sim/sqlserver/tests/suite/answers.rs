@@ -5,6 +5,7 @@ use fake_sqlserver::session::{Client, Gone, Login, Parameter, Reply, Session};
 use fake_sqlserver::value::Value;
 use proptest::prelude::*;
 use rstest::rstest;
+use vdi_protocol::Profile;
 
 use crate::server::Fixture;
 
@@ -145,6 +146,8 @@ fn values() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     // Catches: a function that panics, whatever its arguments are.
     #[test]
     fn functions_take_any_arguments(arguments in prop::collection::vec(values(), 0..5)) {
@@ -521,4 +524,47 @@ fn a_select_into_variables_counts_no_rows_for_the_client() {
 #[case("RAISERROR('x', 16, 1) PRINT 'on'", &[50000, 0])]
 fn a_mistake_ends_its_statement_or_its_batch(#[case] batch: &str, #[case] expected: &[u32]) {
     assert_eq!(Fixture::new().errors(batch), expected);
+}
+
+// Catches: a state that a function or view does not show, or that all of them but one show.
+#[test]
+fn functions_and_views_tell_a_database_s_state() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='x'");
+    server.succeed("RESTORE DATABASE waiting FROM DISK='x' WITH NORECOVERY");
+    server.succeed("RESTORE DATABASE standing FROM DISK='x' WITH STANDBY='undo'");
+    server.succeed("ALTER DATABASE pubs SET OFFLINE");
+    let query = "SELECT d.name, HAS_DBACCESS(d.name), d.state_desc, f.state, f.state_desc,
+            d.is_read_only, DATABASEPROPERTYEX(d.name, 'Version')
+         FROM sys.databases d JOIN sys.master_files f ON f.database_id = d.database_id
+         WHERE f.file_id = 1 AND d.name IN ('Northwind', 'pubs', 'standing', 'waiting')
+         ORDER BY d.name";
+    assert_eq!(
+        server.run(query)[1..],
+        [
+            "Northwind|1|ONLINE|0|ONLINE|0|852",
+            "pubs|0|OFFLINE|6|OFFLINE|0|NULL",
+            "standing|1|ONLINE|0|ONLINE|1|852",
+            "waiting|0|RESTORING|1|RESTORING|0|NULL",
+        ]
+    );
+    assert_eq!(server.run("SELECT HAS_DBACCESS('none')")[1], "NULL");
+    assert_eq!(server.run("SELECT state_desc FROM standing.sys.database_files")[1], "ONLINE");
+}
+
+// Catches: a version of another server, a service pack that its build does not have.
+#[test]
+fn a_server_tells_its_own_version() {
+    for (profile, expected) in [
+        (Profile::SQL2008, "RTM|NULL|661|661"),
+        (Profile::SQL2016, "SP2|NULL|852|852"),
+        (Profile::SQL2019, "RTM|NULL|904|904"),
+        (Profile::SQL2022, "RTM|NULL|957|957"),
+    ] {
+        let mut server = Fixture::with(Server::in_memory, |instance| instance.profile = profile);
+        let query = "SELECT SERVERPROPERTY('ProductLevel'), SERVERPROPERTY('ProductUpdateLevel'),
+                DATABASEPROPERTYEX('master', 'Version'), version
+             FROM sysdatabases WHERE name = 'master'";
+        assert_eq!(server.run(query)[1], expected, "{}", profile.name);
+    }
 }
