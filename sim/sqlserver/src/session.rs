@@ -5,6 +5,7 @@ mod batch;
 mod call;
 mod cancel;
 mod clock;
+mod dates;
 mod evaluate;
 mod functions;
 mod instance;

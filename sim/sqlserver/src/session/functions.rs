@@ -4,6 +4,7 @@ use vdi_protocol::profile::ServerVersion;
 
 use super::batch::Session;
 use super::clock::now;
+use super::dates::date_function;
 use super::evaluate::{Evaluated, compare};
 use super::scope::Rows;
 use super::texts::text_function;
@@ -195,7 +196,10 @@ impl Session {
                 if equal { Value::Null } else { values[0].clone() }
             }
             "CONCAT" => Value::Text(values.iter().map(Value::to_string).collect()),
-            _ => return Ok(text_function(function, values)?),
+            _ => match text_function(function, values)? {
+                Some(value) => value,
+                None => return Ok(date_function(function, values)?),
+            },
         }))
     }
 

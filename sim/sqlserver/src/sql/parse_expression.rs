@@ -276,10 +276,30 @@ impl Parser {
             return Ok(call(function, arguments));
         }
         let name = self.object_name()?;
-        match self.peek().is_symbol("(") {
-            true => Ok(Expression::Call { name, arguments: self.arguments()? }),
-            false => Ok(Expression::Column(name)),
+        if !self.peek().is_symbol("(") {
+            return Ok(Expression::Column(name));
         }
+        let wants_part = ["DATEADD", "DATEDIFF", "DATEPART", "DATENAME"];
+        let arguments = match wants_part.iter().any(|one| one.eq_ignore_ascii_case(name.object())) {
+            true => self.date_arguments(&name)?,
+            false => self.arguments()?,
+        };
+        Ok(Expression::Call { name, arguments })
+    }
+
+    /// The arguments of a function whose first names a part of a date.
+    fn date_arguments(&mut self, function: &ObjectName) -> Parsed<Vec<Expression>> {
+        self.expect_symbol("(")?;
+        if !self.is_at_name() {
+            let name = function.object().to_lowercase();
+            return Err(Message::new(1023, &[&1, &name]).at_line(self.line()));
+        }
+        let mut arguments = vec![Expression::Literal(Value::Text(self.name()?))];
+        if self.accept_symbol(",") {
+            arguments.extend(self.list(Self::expression)?);
+        }
+        self.expect_symbol(")")?;
+        Ok(arguments)
     }
 
     fn arguments(&mut self) -> Parsed<Vec<Expression>> {

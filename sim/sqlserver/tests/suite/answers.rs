@@ -113,7 +113,8 @@ fn functions_of_texts_count_characters(#[case] expression: &str, #[case] expecte
 fn functions() -> Vec<String> {
     let code = concat!(
         include_str!("../../src/session/functions.rs"),
-        include_str!("../../src/session/texts.rs")
+        include_str!("../../src/session/texts.rs"),
+        include_str!("../../src/session/dates.rs")
     );
     let is_name = |text: &&str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
@@ -150,7 +151,10 @@ proptest! {
 
     // Catches: a function that panics, whatever its arguments are.
     #[test]
-    fn functions_take_any_arguments(arguments in prop::collection::vec(values(), 0..5)) {
+    fn functions_take_any_arguments(
+        arguments in prop::collection::vec(values(), 0..5),
+        part in prop::sample::select(vec!["year", "qq", "month", "dy", "wk", "dw", "hh", "ms"]),
+    ) {
         let mut server = Fixture::on(Server::in_memory);
         let names: Vec<_> = (0..arguments.len()).map(|index| format!("@p{index}")).collect();
         let parameter = |(index, value): (usize, Value)| Parameter {
@@ -161,7 +165,9 @@ proptest! {
         let parameters: Vec<_> = arguments.into_iter().enumerate().map(parameter).collect();
         for function in functions() {
             for from in ["", " FROM sys.databases"] {
-                let call = format!("SELECT {function}({}){from}", names.join(", "));
+                // DATEADD and its like take a word first.
+                let part = if function.starts_with("DATE") { format!("{part}, ") } else { "".into() };
+                let call = format!("SELECT {function}({part}{}){from}", names.join(", "));
                 prop_assert!(!server.run_with(&call, &parameters).is_empty(), "{}", call);
             }
         }
@@ -185,6 +191,15 @@ proptest! {
 #[case("SELECT RIGHT('abc', -1)", &[536])]
 #[case("SELECT LEFT('abc')", &[174])]
 #[case("SELECT CHARINDEX('abc')", &[189])]
+#[case("SELECT DATEADD('day', 1, GETDATE())", &[1023])]
+#[case("SELECT DATEADD(fortnight, 1, GETDATE())", &[155])]
+#[case("SELECT DATEADD(day, 1)", &[174])]
+#[case("SELECT DATEADD(year, -300, '2020-01-01')", &[517])]
+#[case("SELECT DATEADD(year, 2147483647, '2020-01-01')", &[517])]
+#[case("SELECT DATEADD(day, 2147483648, '2020-01-01')", &[8115])]
+#[case("SELECT DATEDIFF(ms, '1900-01-01', '2020-01-01')", &[535])]
+#[case("SELECT GETDATE() - 9999999", &[517])]
+#[case("SELECT GETDATE() * 2", &[402])]
 #[case("SELECT [CAST]()", &[195])]
 #[case("SELECT SUM(CAST(REPLICATE('9', 38) AS numeric)) FROM sys.databases", &[8115])]
 #[case("BACKUP DATABASE nowhere TO DISK='x'", &[911, 3013])]
@@ -567,4 +582,37 @@ fn a_server_tells_its_own_version() {
              FROM sysdatabases WHERE name = 'master'";
         assert_eq!(server.run(query)[1], expected, "{}", profile.name);
     }
+}
+
+// Catches: a part of a date mistaken for another, days counted where boundaries are, a month that
+// overflows into the next.
+#[rstest]
+#[case("CONVERT(nvarchar(19), DATEADD(month, 1, '2020-01-31'), 120)", "2020-02-29 00:00:00")]
+#[case("CONVERT(nvarchar(19), DATEADD(hh, -25, '2020-03-01 12:00'), 120)", "2020-02-29 11:00:00")]
+#[case(
+    "CONVERT(nvarchar(19), DATEADD(qq, 1, DATEADD(wk, 1, '2020-01-01')), 120)",
+    "2020-04-08 00:00:00"
+)]
+#[case(
+    "CONVERT(nvarchar(19), DATEADD(day, DATEDIFF(day, 0, '2020-05-06 07:08'), 0), 120)",
+    "2020-05-06 00:00:00"
+)]
+#[case(
+    "CONVERT(nvarchar(23), CAST('2020-05-06' AS datetime) - 1.5, 121)",
+    "2020-05-04 12:00:00.000"
+)]
+#[case("CONVERT(nvarchar(19), 1 + CAST('2020-05-06' AS datetime), 120)", "2020-05-07 00:00:00")]
+#[case("DATEDIFF(year, '2019-12-31 23:59', '2020-01-01')", "1")]
+#[case("DATEDIFF(hour, '2020-01-01 01:59', '2020-01-01 02:01')", "1")]
+#[case("DATEDIFF(minute, '2020-01-02', '2020-01-01')", "-1440")]
+#[case("DATEDIFF(week, '2020-01-04', '2020-01-05')", "1")]
+#[case("DATEDIFF(day, '1899-12-31 12:00', '1900-01-01')", "1")]
+#[case("DATEPART(week, '2020-01-05')", "2")]
+#[case("DATEPART(dw, '2020-01-05')", "1")]
+#[case("DATEPART(dayofyear, '2020-12-31')", "366")]
+#[case("YEAR('2020-05-06') + MONTH('2020-05-06') + DAY('2020-05-06')", "2031")]
+#[case("DATENAME(month, '2020-05-06')", "May")]
+#[case("DATEADD(day, NULL, GETDATE())", "NULL")]
+fn dates_are_counted_in_their_parts(#[case] expression: &str, #[case] expected: &str) {
+    assert_eq!(Fixture::new().run(&format!("SELECT {expression}"))[1], expected);
 }
