@@ -616,3 +616,63 @@ fn a_server_tells_its_own_version() {
 fn dates_are_counted_in_their_parts(#[case] expression: &str, #[case] expected: &str) {
     assert_eq!(Fixture::new().run(&format!("SELECT {expression}"))[1], expected);
 }
+
+// Catches: rows of two groups in one, databases without a backup lost, a group for each row, NULL that
+// is nobody's group, an order or condition over single rows.
+#[test]
+fn backup_tools_ask_for_the_last_backup_of_each_database() {
+    let mut server = Fixture::new();
+    for batch in [
+        "BACKUP DATABASE pubs TO DISK='a' WITH NAME='first'",
+        "BACKUP DATABASE pubs TO DISK='b' WITH NAME='second'",
+        "BACKUP LOG pubs TO DISK='c'",
+        "BACKUP DATABASE Northwind TO DISK='d'",
+    ] {
+        server.succeed(batch);
+    }
+    let last = "SELECT d.name, MAX(b.backup_set_id), COUNT(b.backup_set_id) AS sets, COUNT(*)
+         FROM sys.databases d LEFT JOIN msdb.dbo.backupset b
+         ON b.database_name = d.name AND b.type = 'D'
+         WHERE d.database_id > 4 GROUP BY d.name ORDER BY d.name";
+    let expected = ["AdventureWorks|NULL|0|1", "Northwind|4|1|1", "pubs|2|2|2"];
+    assert_eq!(server.run(last)[1..], expected);
+    let late = "SELECT d.name,
+            CASE WHEN DATEDIFF(minute, MAX(b.backup_finish_date), GETDATE()) < 9 THEN 'new' END
+         FROM sys.databases d LEFT JOIN msdb..backupset b ON b.database_name = d.name
+         WHERE d.name <> 'tempdb' GROUP BY d.name
+         HAVING MAX(b.backup_finish_date) >= GETDATE() - 1 ORDER BY MAX(b.backup_set_id) DESC";
+    assert_eq!(server.run(late)[1..], ["Northwind|new", "pubs|new"]);
+    let kinds = "SELECT UPPER(database_name) + ':' + type, MIN(name) FROM msdb.dbo.backupset
+         GROUP BY database_name, type ORDER BY COUNT(*) DESC, 1";
+    assert_eq!(server.run(kinds)[1..], ["PUBS:D|first", "NORTHWIND:D|NULL", "PUBS:L|NULL"]);
+    let names = "SELECT name, COUNT(*) n FROM msdb..backupset GROUP BY name ORDER BY n DESC, name";
+    assert_eq!(server.run(names)[1..], ["NULL|2", "first|1", "second|1"]);
+    assert_eq!(server.run("SELECT COUNT(*) FROM msdb..backupset WHERE 1 = 0")[1..], ["0"]);
+    assert_eq!(
+        server.run("SELECT type FROM msdb..backupset WHERE 1 = 0 GROUP BY type")[1..],
+        [""; 0]
+    );
+}
+
+// Catches: a value of some row of a group for one of all of them.
+#[rstest]
+#[case(
+    "SELECT d.name, COUNT(*) FROM sys.databases d",
+    "8120: Column 'd.name' is invalid in the select"
+)]
+#[case(
+    "SELECT name, UPPER(state_desc) FROM sys.databases GROUP BY name",
+    "8120: Column 'databases.state_desc' is"
+)]
+#[case(
+    "SELECT name FROM sys.databases GROUP BY name HAVING state = 0",
+    "8121: Column 'databases.state' is"
+)]
+#[case(
+    "SELECT name FROM sys.databases GROUP BY name ORDER BY state",
+    "8127: Column \"databases.state\" is"
+)]
+fn a_column_of_a_group_has_one_value(#[case] query: &str, #[case] expected: &str) {
+    let told = Fixture::new().run(query);
+    assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
+}
