@@ -8,6 +8,7 @@ mod clock;
 mod dates;
 mod evaluate;
 mod functions;
+mod history_views;
 mod instance;
 mod plan;
 mod procedures;

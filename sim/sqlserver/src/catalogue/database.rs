@@ -486,6 +486,11 @@ impl Database {
             .is_some_and(|chain| self.log.records.iter().any(|record| record.lsn >= chain.lsn))
     }
 
+    /// Whether its log waits for a backup before it can be used anew.
+    pub fn waits_for_log_backup(&self) -> bool {
+        self.recovery_model != RecoveryModel::Simple && self.has_unsaved_log()
+    }
+
     /// Makes a restored database usable. It starts a recovery path of its own.
     pub fn recover(&mut self) {
         if let DatabaseState::Restoring(progress) | DatabaseState::Standby(progress) = &self.state {

@@ -5,7 +5,7 @@ use mtf::Lsn;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::database::{DifferentialBase, RecoveryModel, SetKind};
+use super::database::{DifferentialBase, FileKind, RecoveryModel, SetKind};
 use super::lsn_text;
 
 /// The history of backups and restores.
@@ -72,6 +72,9 @@ pub struct BackupSetRow {
     pub size: u64,
     /// Where it went.
     pub families: Vec<MediaFamilyRow>,
+    /// The database's files. Old catalogues do not have them.
+    #[serde(default)]
+    pub files: Vec<BackupFileRow>,
 }
 
 fn first() -> u16 {
@@ -98,6 +101,27 @@ pub struct MediaFamilyRow {
     pub device_type: u8,
     /// Name of the device.
     pub device: String,
+}
+
+/// A file of a database when it was backed up, as in `msdb.dbo.backupfile`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackupFileRow {
+    /// Its id in the database.
+    pub id: u16,
+    /// Data or log.
+    pub kind: FileKind,
+    /// The filegroup of a data file.
+    pub filegroup: String,
+    /// Its logical name.
+    pub logical_name: String,
+    /// Its path, as the server tells it.
+    pub physical_name: String,
+    /// Its GUID.
+    pub unique_id: Uuid,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Pages of it in the set.
+    pub pages: u64,
 }
 
 /// A restore, as in `msdb.dbo.restorehistory`.

@@ -17,7 +17,8 @@ use super::log_words::{LogWords, log_lsn};
 use super::set::SetWriter;
 use super::snapshot::{self, SnapshotStream};
 use crate::catalogue::{
-    BackupFacts, BackupSetRow, Database, ExtentId, LogFile, MediaFamilyRow, Pages, SetKind,
+    BackupFacts, BackupFileRow, BackupSetRow, Database, DatabaseFile, ExtentId, FileKind, LogFile,
+    MediaFamilyRow, Pages, SetKind,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{BackupPlan, now};
@@ -247,6 +248,23 @@ fn history_row(job: &BackupJob<'_>, size: u64) -> BackupSetRow {
         },
         device: device.name.clone(),
     };
+    let pages = |file: &DatabaseFile| match file.kind {
+        FileKind::Log => log_pages(job),
+        FileKind::Data => {
+            let count = job.set.pages.iter().find(|(id, _)| *id == file.id);
+            count.map_or(0, |(_, count)| *count)
+        }
+    };
+    let file = |file: &DatabaseFile| BackupFileRow {
+        id: file.id,
+        kind: file.kind,
+        filegroup: file.filegroup.name.clone(),
+        logical_name: file.logical_name.clone(),
+        physical_name: file.physical_name.clone(),
+        unique_id: file.unique_id,
+        size: file.size,
+        pages: pages(file),
+    };
     BackupSetRow {
         id: 0,
         guid: facts.set,
@@ -271,6 +289,7 @@ fn history_row(job: &BackupJob<'_>, size: u64) -> BackupSetRow {
         database_created: database.created,
         size,
         families: plan.devices.iter().map(family).collect(),
+        files: database.files.iter().map(file).collect(),
     }
 }
 
@@ -294,7 +313,7 @@ fn messages(job: &BackupJob<'_>, elapsed: Duration) -> Vec<Message> {
         }
     }
     for file in &database.files {
-        if file.kind == crate::catalogue::FileKind::Log {
+        if file.kind == FileKind::Log {
             messages.push(processed(log_pages(job), &file.logical_name));
         }
     }

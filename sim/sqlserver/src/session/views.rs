@@ -1,23 +1,22 @@
-//! Catalogue views and the tables of msdb that clients and scripts ask for.
+//! Catalogue views that clients and scripts ask for; the tables of msdb stand beside.
 
 use mtf::Lsn;
 
 use super::batch::Session;
 use super::evaluate::Evaluated;
 use super::functions::{access_name, shown_state};
-use crate::catalogue::{
-    BackupSetRow, Database, DatabaseFile, DatabaseState, FileKind, Filegroup, History,
-};
+use super::history_views::history_table;
+use crate::catalogue::{Database, DatabaseFile, DatabaseState, FileKind, Filegroup};
 use crate::sql::ObjectName;
 use crate::value::{DataType, Value};
 
 /// Columns with their types.
-type Columns = &'static [(&'static str, DataType)];
+pub(super) type Columns = &'static [(&'static str, DataType)];
 
-const NAME: DataType = DataType::NVarChar(Some(128));
-const DESCRIPTION: DataType = DataType::NVarChar(Some(60));
-const PATH: DataType = DataType::NVarChar(Some(260));
-const GUID: DataType = DataType::UniqueIdentifier;
+pub(super) const NAME: DataType = DataType::NVarChar(Some(128));
+pub(super) const DESCRIPTION: DataType = DataType::NVarChar(Some(60));
+pub(super) const PATH: DataType = DataType::NVarChar(Some(260));
+pub(super) const GUID: DataType = DataType::UniqueIdentifier;
 
 /// The columns and rows of a view; none if there is none of this name.
 pub(super) fn view(
@@ -33,7 +32,6 @@ pub(super) fn view(
     }
     let database = name.database().unwrap_or(&session.database);
     let in_msdb = database.eq_ignore_ascii_case("msdb") && matches!(schema.as_str(), "" | "dbo");
-    let history = &catalogue.history;
     Ok(Some(match (schema.as_str(), object.as_str()) {
         ("sys", "databases") => (DATABASES, catalogue.databases.iter().map(database_row).collect()),
         ("sys" | "dbo" | "", "sysdatabases") => {
@@ -57,33 +55,14 @@ pub(super) fn view(
             let groups = catalogue.database(database).map(Database::filegroups);
             (FILEGROUPS, groups.into_iter().flatten().map(filegroup_row).collect())
         }
-        (_, "backupset") if in_msdb => {
-            let row = |set| backup_set_row(history, set);
-            (BACKUP_SETS, history.backup_sets.iter().map(row).collect())
-        }
-        (_, "backupmediafamily") if in_msdb => {
-            (MEDIA_FAMILIES, history.media_sets().flat_map(family_rows).collect())
-        }
-        (_, "restorehistory") if in_msdb => {
-            let row = |(index, row): (usize, &crate::catalogue::RestoreRow)| {
-                vec![
-                    int(index + 1),
-                    Value::DateTime(row.finished),
-                    Value::Text(row.database.clone()),
-                    Value::Text(row.user.clone()),
-                    row.backup_set.map_or(Value::Null, Value::Int),
-                    Value::Text(row.kind.letter().to_string()),
-                    Value::Bit(row.replace),
-                    Value::Bit(row.recovery),
-                ]
-            };
-            (RESTORES, history.restores.iter().enumerate().map(row).collect())
+        (_, table) if in_msdb => {
+            return Ok(history_table(&catalogue.history, &session.instance.name, table));
         }
         _ => return Ok(None),
     }))
 }
 
-fn int(number: usize) -> Value {
+pub(super) fn int(number: usize) -> Value {
     Value::Int(i32::try_from(number).unwrap_or(i32::MAX))
 }
 
@@ -116,6 +95,8 @@ const DATABASES: Columns = &[
     ("page_verify_option", DataType::TinyInt),
     ("page_verify_option_desc", DESCRIPTION),
     ("is_broker_enabled", DataType::Bit),
+    ("log_reuse_wait", DataType::TinyInt),
+    ("log_reuse_wait_desc", DESCRIPTION),
     ("is_encrypted", DataType::Bit),
 ];
 
@@ -123,6 +104,10 @@ fn database_row(database: &Database) -> Vec<Value> {
     let (state, state_name) = shown_state(&database.state);
     let in_standby = matches!(database.state, DatabaseState::Standby(_));
     let access = access_name(database);
+    let (reuse_wait, reuse_wait_name) = match database.waits_for_log_backup() {
+        true => (2, "LOG_BACKUP"),
+        false => (0, "NOTHING"),
+    };
     vec![
         Value::Text(database.name.clone()),
         Value::Int(database.id.into()),
@@ -147,6 +132,8 @@ fn database_row(database: &Database) -> Vec<Value> {
         Value::TinyInt(2),
         "CHECKSUM".into(),
         Value::Bit(false),
+        Value::TinyInt(reuse_wait),
+        reuse_wait_name.into(),
         Value::Bit(false),
     ]
 }
@@ -251,90 +238,3 @@ fn filegroup_row(group: &Filegroup) -> Vec<Value> {
         Value::Bit(false),
     ]
 }
-
-const BACKUP_SETS: Columns = &[
-    ("backup_set_id", DataType::Int),
-    ("backup_set_uuid", GUID),
-    ("media_set_id", DataType::Int),
-    ("name", NAME),
-    ("description", DataType::NVarChar(Some(255))),
-    ("user_name", NAME),
-    ("database_name", NAME),
-    ("type", DataType::NChar(1)),
-    ("recovery_model", DESCRIPTION),
-    ("is_copy_only", DataType::Bit),
-    ("has_backup_checksums", DataType::Bit),
-    ("is_snapshot", DataType::Bit),
-    ("first_lsn", DataType::Numeric),
-    ("last_lsn", DataType::Numeric),
-    ("checkpoint_lsn", DataType::Numeric),
-    ("database_backup_lsn", DataType::Numeric),
-    ("backup_start_date", DataType::DateTime),
-    ("backup_finish_date", DataType::DateTime),
-    ("database_creation_date", DataType::DateTime),
-    ("backup_size", DataType::Numeric),
-    ("compressed_backup_size", DataType::Numeric),
-    ("position", DataType::Int),
-];
-
-fn backup_set_row(history: &History, set: &BackupSetRow) -> Vec<Value> {
-    vec![
-        Value::Int(set.id),
-        Value::Guid(set.guid),
-        Value::Int(history.media_set_id(set)),
-        set.name.clone().into(),
-        set.description.clone().into(),
-        Value::Text(set.user.clone()),
-        Value::Text(set.database.clone()),
-        Value::Text(set.kind.letter().to_string()),
-        set.recovery_model.description().into(),
-        Value::Bit(set.copy_only),
-        Value::Bit(set.checksums),
-        Value::Bit(set.snapshot),
-        lsn(set.first_lsn),
-        lsn(set.last_lsn),
-        lsn(set.checkpoint_lsn),
-        lsn(set.database_backup_lsn),
-        Value::DateTime(set.started),
-        Value::DateTime(set.finished),
-        Value::DateTime(set.database_created),
-        Value::Numeric(set.size.into()),
-        Value::Numeric(set.size.into()),
-        Value::Int(set.position.into()),
-    ]
-}
-
-const MEDIA_FAMILIES: Columns = &[
-    ("media_set_id", DataType::Int),
-    ("family_sequence_number", DataType::TinyInt),
-    ("media_count", DataType::TinyInt),
-    ("logical_device_name", NAME),
-    ("physical_device_name", PATH),
-    ("device_type", DataType::TinyInt),
-];
-
-/// The families of a media set, by the first set on it.
-fn family_rows(set: &BackupSetRow) -> Vec<Vec<Value>> {
-    let row = |(index, family): (usize, &crate::catalogue::MediaFamilyRow)| {
-        vec![
-            Value::Int(set.id),
-            Value::TinyInt(u8::try_from(index + 1).unwrap_or(u8::MAX)),
-            Value::TinyInt(1),
-            Value::Null,
-            Value::Text(family.device.clone()),
-            Value::TinyInt(family.device_type),
-        ]
-    };
-    set.families.iter().enumerate().map(row).collect()
-}
-
-const RESTORES: Columns = &[
-    ("restore_history_id", DataType::Int),
-    ("restore_date", DataType::DateTime),
-    ("destination_database_name", NAME),
-    ("user_name", NAME),
-    ("backup_set_id", DataType::Int),
-    ("restore_type", DataType::NChar(1)),
-    ("replace", DataType::Bit),
-    ("recovery", DataType::Bit),
-];

@@ -676,3 +676,38 @@ fn a_column_of_a_group_has_one_value(#[case] query: &str, #[case] expected: &str
     let told = Fixture::new().run(query);
     assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
 }
+
+// Catches: a base that no set has, or every set; files of another set, pages that did not go.
+#[test]
+fn msdb_tells_what_is_in_a_set() {
+    let mut server = Fixture::new();
+    server.succeed("BACKUP DATABASE pubs TO DISK='a', DISK='b'");
+    server.succeed("EXEC vdisim.change pubs, 3, 1");
+    let wait = "SELECT log_reuse_wait, log_reuse_wait_desc FROM sys.databases WHERE name = 'pubs'";
+    assert_eq!(server.run(wait)[1], "2|LOG_BACKUP");
+    server.succeed("BACKUP DATABASE pubs TO DISK='c' WITH DIFFERENTIAL, COPY_ONLY, CHECKSUM");
+    server.succeed("BACKUP LOG pubs TO DISK='d'");
+    assert_eq!(server.run(wait)[1], "0|NOTHING");
+    let bases = "SELECT s.type, f.type, s.server_name, s.machine_name, s.is_damaged,
+            s.has_backup_checksums
+         FROM msdb..backupset s LEFT JOIN msdb..backupset f
+         ON s.differential_base_guid = f.backup_set_uuid
+            AND s.differential_base_lsn = f.checkpoint_lsn ORDER BY s.backup_set_id";
+    let expected = ["D|NULL|HOST|HOST|0|0", "I|D|HOST|HOST|0|1", "L|NULL|HOST|HOST|0|0"];
+    assert_eq!(server.run(bases)[1..], expected);
+    let media = "SELECT m.media_set_id, m.media_family_count, COUNT(f.media_set_id)
+         FROM msdb.dbo.backupmediaset m JOIN msdb.dbo.backupmediafamily f
+         ON f.media_set_id = m.media_set_id GROUP BY m.media_set_id, m.media_family_count";
+    assert_eq!(server.run(media)[1..], ["1|2|2", "2|1|1", "3|1|1"]);
+    let files = "SELECT backup_set_id, logical_name, file_type, filegroup_name, file_number,
+            backed_up_page_count, is_present FROM msdb.dbo.backupfile WHERE backup_set_id <> 2";
+    assert_eq!(
+        server.run(files)[1..],
+        [
+            "1|pubs|D|PRIMARY|1|896|1",
+            "1|pubs_log|L|NULL|2|1|1",
+            "3|pubs|D|PRIMARY|1|0|0",
+            "3|pubs_log|L|NULL|2|1|1",
+        ]
+    );
+}
