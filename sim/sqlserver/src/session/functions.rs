@@ -96,7 +96,7 @@ fn product_level(version: ServerVersion) -> &'static str {
 }
 
 /// DATABASEPROPERTYEX.
-fn database_property(database: &Database, version: u16, name: &str) -> Value {
+pub(super) fn database_property(database: &Database, version: u16, name: &str) -> Value {
     match name.to_ascii_lowercase().as_str() {
         "status" => shown_state(&database.state).1.into(),
         "recovery" => database.recovery_model.description().into(),

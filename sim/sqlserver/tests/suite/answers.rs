@@ -711,3 +711,30 @@ fn msdb_tells_what_is_in_a_set() {
         ]
     );
 }
+
+// Catches: databases that are left out or cannot be opened, a size in other units, a name not heeded.
+#[test]
+fn procedures_list_the_databases() {
+    let mut server = Fixture::new();
+    server.succeed("ALTER DATABASE Northwind SET OFFLINE");
+    let all = server.run("EXEC sp_helpdb");
+    assert_eq!(all[0], "name|db_size|owner|dbid|created|status|compatibility_level");
+    assert_eq!(all.len(), 8);
+    assert!(
+        all.iter().any(|row| row.starts_with("Northwind|") && row.contains("|Status=OFFLINE|"))
+    );
+    let size = "SELECT SUM(size) * 8 FROM pubs.sys.database_files";
+    let size: u32 = server.run(size)[1].parse().unwrap();
+    let one = server.run("EXEC sp_helpdb @dbname = 'PUBS'");
+    let start = format!("pubs|{:>10.2} MB|sa|5|", f64::from(size) / 1024.0);
+    let status = "|Status=ONLINE, Updateability=READ_WRITE, UserAccess=MULTI_USER, Recovery=FULL, \
+                  Version=852, ";
+    assert!(one[1].starts_with(&start) && one[1].contains(status), "{one:?}");
+    assert!(one[2].starts_with("name|fileid|") && one[3].starts_with("pubs|1|"), "{one:?}");
+    assert_eq!(server.run("EXEC sp_helpdb 'Northwind'").len(), 2);
+    assert_eq!(server.errors("EXEC sp_helpdb 'none'"), [15010]);
+    let listed = server.run("EXEC sp_databases");
+    assert_eq!(listed[0], "DATABASE_NAME|DATABASE_SIZE|REMARKS");
+    assert_eq!(listed.len(), 7);
+    assert!(listed.contains(&format!("pubs|{size}|NULL")), "{listed:?}");
+}
