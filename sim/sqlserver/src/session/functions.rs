@@ -5,13 +5,13 @@ use vdi_protocol::profile::ServerVersion;
 use super::batch::Session;
 use super::clock::now;
 use super::dates::date_function;
-use super::evaluate::{Evaluated, compare};
+use super::evaluate::{Evaluated, compare, convert};
 use super::scope::Rows;
 use super::texts::text_function;
 use crate::catalogue::{Database, DatabaseState};
 use crate::messages::Message;
 use crate::sql::{Expression, ObjectName};
-use crate::value::Value;
+use crate::value::{DataType, Decimal, Value};
 
 /// The value of `@@name`.
 pub(super) fn global(session: &Session, name: &str) -> Option<Value> {
@@ -252,13 +252,7 @@ impl Session {
             "COUNT_BIG" => {
                 return Ok(Some(Value::BigInt(i64::try_from(values.len()).unwrap_or(i64::MAX))));
             }
-            "SUM" => {
-                let numbers = values.iter().filter_map(Value::integer);
-                let sum =
-                    numbers.fold(Some(0), |sum: Option<i128>, number| sum?.checked_add(number));
-                let sum = sum.ok_or_else(|| Message::new(8115, &[&"expression", &"numeric"]))?;
-                return Ok(Some(if values.is_empty() { best } else { Value::from_integer(sum) }));
-            }
+            "SUM" => return Ok(Some(total(&values)?)),
             _ => {}
         }
         for value in values {
@@ -279,4 +273,41 @@ pub(super) fn is_aggregate(function: &str) -> bool {
     ["COUNT", "COUNT_BIG", "MIN", "MAX", "SUM"]
         .iter()
         .any(|name| function.eq_ignore_ascii_case(name))
+}
+
+/// The sum of numbers, NULL if there are none: a float if one of them is, else exact.
+fn total(values: &[Value]) -> Result<Value, Message> {
+    let is_float = |value: &Value| matches!(value, Value::Float(_));
+    let mut scale = None;
+    for value in values {
+        match value {
+            Value::Decimal(number) => scale = scale.max(Some(number.scale)),
+            value if is_float(value) || value.integer().is_some() => {}
+            other => return Err(Message::new(8117, &[&other.data_type(), &"sum"])),
+        }
+    }
+    if values.iter().any(is_float) {
+        let mut sum = 0.0;
+        for value in values {
+            if let Value::Float(number) = convert(value.clone(), DataType::Float, 0)? {
+                sum += number;
+            }
+        }
+        return Ok(Value::Float(sum));
+    }
+    let exact = DataType::Decimal { precision: 38, scale: scale.unwrap_or(0) };
+    let mut sum = Decimal { unscaled: 0, precision: 38, scale: scale.unwrap_or(0) };
+    for value in values {
+        if let Value::Decimal(number) = convert(value.clone(), exact, 0)? {
+            let unscaled = sum.unscaled.checked_add(number.unscaled);
+            let fitted =
+                unscaled.and_then(|unscaled| Decimal { unscaled, ..sum }.fit(38, sum.scale));
+            sum = fitted.ok_or_else(|| Message::new(8115, &[&"expression", &"numeric"]))?;
+        }
+    }
+    Ok(match (values, scale) {
+        ([], _) => Value::Null,
+        (_, None) => Value::from_integer(sum.unscaled),
+        (_, Some(_)) => Value::Decimal(sum),
+    })
 }
