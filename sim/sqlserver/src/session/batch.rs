@@ -352,17 +352,18 @@ impl Session {
 }
 
 /// How a batch goes on behind a statement that has failed. Most failures end their statement alone.
-/// A name or call that means nothing ends the batch, as SQL Server does not get to execute it; so does
-/// a USE, behind which the rest would run in the wrong database. A conversion that fails ends the
-/// batches around it, too.
+/// A name or call that means nothing ends the batch, as SQL Server does not get to execute it, and so
+/// does a database that cannot be opened; behind a USE the rest would run in the wrong one. A
+/// conversion that fails ends the batches around it, too.
 fn flow_after(kind: &StatementKind, messages: &SeveralMessages) -> Flow {
     let fails_with =
         |numbers: &[u32]| messages.0.iter().any(|message| numbers.contains(&message.number));
     match kind {
         StatementKind::Backup(_) | StatementKind::Restore(_) => Flow::Next,
         StatementKind::Use(_) => Flow::End,
+        StatementKind::Select(_) if fails_with(&[927, 942]) => Flow::End,
         _ if fails_with(&[241, 245, 8114]) => Flow::Abort,
-        _ if fails_with(&[174, 189, 195, 207, 208, 209, 942, 4104, 8120, 8121, 8127]) => Flow::End,
+        _ if fails_with(&[174, 189, 195, 207, 208, 209, 4104, 8120, 8121, 8127]) => Flow::End,
         _ => Flow::Next,
     }
 }

@@ -322,7 +322,7 @@ fn an_offline_database_is_told_from_a_restoring_one() {
     let files = "SELECT name FROM pubs.sys.database_files PRINT 'on'";
     assert_eq!(server.run(files), [offline]);
     assert_eq!(server.errors("EXEC vdisim.change pubs, 1"), [942]);
-    for batch in ["USE copy", "SELECT name FROM copy.sys.database_files"] {
+    for batch in ["USE copy", "SELECT name FROM copy.sys.database_files PRINT 'on'"] {
         assert_eq!(server.errors(batch), [927], "{batch}");
     }
     assert_eq!(server.errors("SELECT name FROM none.sys.database_files"), [208]);
