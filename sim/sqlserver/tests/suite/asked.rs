@@ -14,7 +14,7 @@ fn msdb_knows_where_on_its_medium_a_set_stands() {
     server.succeed("BACKUP DATABASE pubs TO DISK='a', DISK='b'");
     server.succeed("BACKUP DATABASE Northwind TO DISK='c'");
     server.succeed("BACKUP DATABASE Northwind TO DISK='a', DISK='b'");
-    server.succeed("BACKUP DATABASE pubs TO DISK='c' WITH INIT");
+    server.succeed("BACKUP DATABASE pubs TO DISK='c' WITH FORMAT");
     let sets = "SELECT s.backup_set_id, s.media_set_id, s.position, f.physical_device_name
                 FROM msdb.dbo.backupset s JOIN msdb.dbo.backupmediafamily f
                 ON f.media_set_id = s.media_set_id ORDER BY s.backup_set_id, 4";
