@@ -24,7 +24,7 @@ pub use database::{
     DatabaseState, DifferentialBase, FileKind, Filegroup, RecoveryModel, SetKind,
 };
 pub use default::{SyntheticDatabase, default_databases};
-pub use history::{BackupSetRow, History, MediaFamilyRow, RestoreRow};
+pub use history::{BackupFileRow, BackupSetRow, History, MediaFamilyRow, RestoreRow};
 pub use kept_log::{KeptLog, KeptPart, NotKept};
 pub use log::{ChainPoint, Log, LogRecord};
 pub use log_blocks::{LogDamage, LogPart, LogReader};

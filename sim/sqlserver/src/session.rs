@@ -5,8 +5,10 @@ mod batch;
 mod call;
 mod cancel;
 mod clock;
+mod dates;
 mod evaluate;
 mod functions;
+mod history_views;
 mod instance;
 mod plan;
 mod procedures;
@@ -15,6 +17,7 @@ mod reply;
 mod rights;
 mod scope;
 mod statements;
+mod texts;
 mod views;
 
 pub use batch::{Parameter, Session};

@@ -34,6 +34,13 @@
 //! and SNAPSHOT of a database in memory (3015); TAPE and URL devices (3201).
 //!
 //! These are not known, as to any server since SQL Server 2008 (155): NO_LOG, TRUNCATE_ONLY.
+//!
+//! # SELECT
+//!
+//! It reads the catalogue's views and msdb's tables of backups: inner, LEFT and CROSS joins, WHERE, GROUP
+//! BY, HAVING, ORDER BY, DISTINCT, TOP; COUNT, MIN, MAX and SUM; subqueries that name no column of the
+//! query around them (4104). Other joins, UNION, subqueries in FROM, WITH, OVER and COUNT(DISTINCT) are
+//! refused as mistakes (102, 156). Names that mean nothing and failed conversions end the batch.
 
 mod ast;
 mod expression;

@@ -300,6 +300,19 @@ impl Database {
         self.data_files().map(|file| &file.filegroup).collect()
     }
 
+    /// Checks that the database can be read.
+    ///
+    /// # Errors
+    ///
+    /// 927 while it waits for backups, 942 offline.
+    pub fn check_open(&self) -> Result<(), Message> {
+        match self.state {
+            DatabaseState::Online | DatabaseState::Standby(_) => Ok(()),
+            DatabaseState::Restoring(_) => Err(Message::new(927, &[&self.name]).with_state(2)),
+            DatabaseState::Offline => Err(Message::new(942, &[&self.name]).with_state(4)),
+        }
+    }
+
     /// Checks that a backup can be made, and says what will be in it. The checkpoint is written
     /// to the log here; [`Self::finish_backup`] notes down what has come of it.
     ///
@@ -341,7 +354,7 @@ impl Database {
         match self.state {
             DatabaseState::Online => {}
             DatabaseState::Standby(_) => return Err(Message::new(3036, &[&self.name])),
-            _ => return Err(Message::new(927, &[&self.name]).with_state(2)),
+            DatabaseState::Restoring(_) | DatabaseState::Offline => self.check_open()?,
         }
         let is_master = self.name.eq_ignore_ascii_case("master");
         match options.kind {
@@ -429,8 +442,10 @@ impl Database {
         time: DateTime,
     ) -> Result<Vec<(PageId, PageChange)>, Message> {
         match self.state {
-            DatabaseState::Online => {}
-            _ => return Err(Message::new(927, &[&self.name]).with_state(2)),
+            DatabaseState::Standby(_) => {
+                return Err(Message::new(927, &[&self.name]).with_state(2));
+            }
+            _ => self.check_open()?,
         }
         let pages = allocated.len() as u64 * EXTENT_PAGES as u64;
         if pages == 0 {
@@ -482,6 +497,11 @@ impl Database {
         self.log
             .chain
             .is_some_and(|chain| self.log.records.iter().any(|record| record.lsn >= chain.lsn))
+    }
+
+    /// Whether its log waits for a backup before it can be used anew.
+    pub fn waits_for_log_backup(&self) -> bool {
+        self.recovery_model != RecoveryModel::Simple && self.has_unsaved_log()
     }
 
     /// Makes a restored database usable. It starts a recovery path of its own.

@@ -17,7 +17,8 @@ use super::log_words::{LogWords, log_lsn};
 use super::set::SetWriter;
 use super::snapshot::{self, SnapshotStream};
 use crate::catalogue::{
-    BackupFacts, BackupSetRow, Database, ExtentId, LogFile, MediaFamilyRow, Pages, SetKind,
+    BackupFacts, BackupFileRow, BackupSetRow, Database, DatabaseFile, ExtentId, FileKind, LogFile,
+    MediaFamilyRow, Pages, SetKind,
 };
 use crate::messages::{Message, SeveralMessages, success};
 use crate::session::{BackupPlan, now};
@@ -242,10 +243,28 @@ fn history_row(job: &BackupJob<'_>, size: u64) -> BackupSetRow {
         },
         device: device.name.clone(),
     };
+    let pages = |file: &DatabaseFile| match file.kind {
+        FileKind::Log => log_pages(job),
+        FileKind::Data => {
+            let count = job.set.pages.iter().find(|(id, _)| *id == file.id);
+            count.map_or(0, |(_, count)| *count)
+        }
+    };
+    let file = |file: &DatabaseFile| BackupFileRow {
+        id: file.id,
+        kind: file.kind,
+        filegroup: file.filegroup.name.clone(),
+        logical_name: file.logical_name.clone(),
+        physical_name: file.physical_name.clone(),
+        unique_id: file.unique_id,
+        size: file.size,
+        pages: pages(file),
+    };
     BackupSetRow {
         id: 0,
         guid: facts.set,
         media_set: *media_set,
+        position: job.set.position(),
         name: plan.name.clone(),
         description: plan.description.clone(),
         user: (*user).to_owned(),
@@ -259,11 +278,13 @@ fn history_row(job: &BackupJob<'_>, size: u64) -> BackupSetRow {
         last_lsn: facts.last,
         checkpoint_lsn: facts.checkpoint,
         database_backup_lsn: facts.database_backup,
+        base: facts.base.filter(|_| facts.kind == SetKind::Differential),
         started: *started,
         finished: now(),
         database_created: database.created,
         size,
         families: plan.devices.iter().map(family).collect(),
+        files: database.files.iter().map(file).collect(),
     }
 }
 
@@ -287,7 +308,7 @@ fn messages(job: &BackupJob<'_>, elapsed: Duration) -> Vec<Message> {
         }
     }
     for file in &database.files {
-        if file.kind == crate::catalogue::FileKind::Log {
+        if file.kind == FileKind::Log {
             messages.push(processed(log_pages(job), &file.logical_name));
         }
     }

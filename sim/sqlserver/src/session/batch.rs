@@ -40,6 +40,8 @@ pub(super) enum Flow {
     Next,
     /// The rest of the batch is left out.
     End,
+    /// So is the rest of the batches that it was executed from.
+    Abort,
 }
 
 /// Why a statement stops.
@@ -144,18 +146,13 @@ impl Session {
     ///
     /// The message if there is none that can be used.
     pub fn use_database(&mut self, name: &str) -> Result<(), SeveralMessages> {
-        use crate::catalogue::DatabaseState;
         let catalogue = self.instance.catalogue()?;
         let Some(database) = catalogue.database(name) else {
             return Err(Message::new(911, &[&name]).into());
         };
-        match database.state {
-            DatabaseState::Online | DatabaseState::Standby(_) => {
-                self.database.clone_from(&database.name);
-                Ok(())
-            }
-            _ => Err(Message::new(927, &[&database.name]).with_state(2).into()),
-        }
+        database.check_open()?;
+        self.database.clone_from(&database.name);
+        Ok(())
     }
 
     /// Executes a batch. `parameters` are variables of it.
@@ -192,13 +189,14 @@ impl Session {
         done.map(|_| ())
     }
 
-    /// Executes a batch in its own set of variables; returns those it leaves.
+    /// Executes a batch in its own set of variables; returns those it leaves, and how the batch goes
+    /// on that it was executed from.
     pub(super) fn nested(
         &mut self,
         text: &str,
         parameters: &[Parameter],
         client: &mut dyn Client,
-    ) -> Result<HashMap<String, Variable>, Stop> {
+    ) -> Result<(Flow, HashMap<String, Variable>), Stop> {
         if self.nesting == MAX_NESTING {
             return Err(Message::new(217, &[&MAX_NESTING]).into());
         }
@@ -207,7 +205,11 @@ impl Session {
         let done = self.run(text, parameters, client);
         self.nesting -= 1;
         let inner = std::mem::replace(&mut self.variables, outer);
-        done.map(|_| inner).map_err(Stop::from)
+        let flow = match done? {
+            Flow::Abort => Flow::Abort,
+            Flow::Next | Flow::End => Flow::Next,
+        };
+        Ok((flow, inner))
     }
 
     fn run(
@@ -238,8 +240,12 @@ impl Session {
         client: &mut dyn Client,
     ) -> Result<Flow, Gone> {
         for statement in statements {
-            if self.cancel.is_cancelled() || self.statement(statement, client)? == Flow::End {
+            if self.cancel.is_cancelled() {
                 return Ok(Flow::End);
+            }
+            let flow = self.statement(statement, client)?;
+            if flow != Flow::Next {
+                return Ok(flow);
             }
         }
         Ok(Flow::Next)
@@ -259,8 +265,9 @@ impl Session {
             }
             Err(Stop::Gone) => Err(Gone),
             Err(Stop::Failed(messages)) => {
+                let flow = flow_after(&statement.kind, &messages);
                 self.report(&messages.at_line(statement.line), command(&statement.kind), client)?;
-                Ok(Flow::Next)
+                Ok(flow)
             }
         }
     }
@@ -341,6 +348,23 @@ impl Session {
     /// An expression's value outside of queries.
     pub(super) fn evaluate(&self, expression: &crate::sql::Expression) -> Evaluated<Value> {
         self.value(expression, Rows::None)
+    }
+}
+
+/// How a batch goes on behind a statement that has failed. Most failures end their statement alone.
+/// A name or call that means nothing ends the batch, as SQL Server does not get to execute it, and so
+/// does a database that cannot be opened; behind a USE the rest would run in the wrong one. A
+/// conversion that fails ends the batches around it, too.
+fn flow_after(kind: &StatementKind, messages: &SeveralMessages) -> Flow {
+    let fails_with =
+        |numbers: &[u32]| messages.0.iter().any(|message| numbers.contains(&message.number));
+    match kind {
+        StatementKind::Backup(_) | StatementKind::Restore(_) => Flow::Next,
+        StatementKind::Use(_) => Flow::End,
+        StatementKind::Select(_) if fails_with(&[927, 942]) => Flow::End,
+        _ if fails_with(&[241, 245, 8114]) => Flow::Abort,
+        _ if fails_with(&[174, 189, 195, 207, 208, 209, 4104, 8120, 8121, 8127]) => Flow::End,
+        _ => Flow::Next,
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::civil::DateTime;
 use uuid::Uuid;
 
 use super::batch::Session;
+use super::dates::{from_days, plus_days};
 use super::scope::Rows;
 use crate::messages::{Message, SeveralMessages};
 use crate::sql::{BinaryOperator, Expression};
@@ -253,6 +254,19 @@ fn arithmetic(operator: BinaryOperator, left: Value, right: Value) -> Result<Val
         };
         return result.map(Value::Decimal).ok_or_else(overflow);
     }
+    match (&left, operator, &right) {
+        (Value::DateTime(time), Add, days) | (days, Add, Value::DateTime(time)) => {
+            if let Ok(days) = float(days) {
+                return Ok(Value::DateTime(plus_days(*time, days)?));
+            }
+        }
+        (Value::DateTime(time), Subtract, days) => {
+            if let Ok(days) = float(days) {
+                return Ok(Value::DateTime(plus_days(*time, -days)?));
+            }
+        }
+        _ => {}
+    }
     let numbers = |value: &Value| {
         matches!(value, Value::Float(_) | Value::Decimal(_)) || value.integer().is_some()
     };
@@ -343,7 +357,7 @@ pub(super) fn convert(value: Value, to: DataType, style: i128) -> Result<Value, 
             Value::Text(text) => {
                 Value::DateTime(date_time(text).ok_or_else(|| Message::new(241, &[]))?)
             }
-            other => return Err(failed(other)),
+            other => Value::DateTime(from_days(float(other).map_err(|_| failed(other))?)?),
         },
         DataType::UniqueIdentifier => match &value {
             Value::Guid(_) => value,

@@ -1,13 +1,17 @@
 //! Functions and global values.
 
+use vdi_protocol::profile::ServerVersion;
+
 use super::batch::Session;
 use super::clock::now;
+use super::dates::date_function;
 use super::evaluate::{Evaluated, compare, convert};
 use super::scope::Rows;
+use super::texts::text_function;
 use crate::catalogue::{Database, DatabaseState};
 use crate::messages::Message;
 use crate::sql::{Expression, ObjectName};
-use crate::value::{DataType, Value};
+use crate::value::{DataType, Decimal, Value};
 
 /// The value of `@@name`.
 pub(super) fn global(session: &Session, name: &str) -> Option<Value> {
@@ -59,7 +63,7 @@ fn server_property(session: &Session, name: &str) -> Value {
         "productmajorversion" => Value::Text(profile.version.major.to_string()),
         "productminorversion" => Value::Text(profile.version.minor.to_string()),
         "productbuild" => Value::Text(profile.version.build.to_string()),
-        "productlevel" => "RTM".into(),
+        "productlevel" => product_level(profile.version).into(),
         "edition" => "Developer Edition (64-bit)".into(),
         "engineedition" => Value::Int(3),
         "editionid" => Value::BigInt(-2_117_995_310),
@@ -82,10 +86,19 @@ fn server_property(session: &Session, name: &str) -> Value {
     }
 }
 
+/// The service pack that a build is of; no profile's has a cumulative update. Source: SQL Server's
+/// documentation, "Latest updates and version history".
+fn product_level(version: ServerVersion) -> &'static str {
+    match (version.major, version.build) {
+        (13, 5026..) => "SP2",
+        _ => "RTM",
+    }
+}
+
 /// DATABASEPROPERTYEX.
-fn database_property(database: &Database, name: &str) -> Value {
+pub(super) fn database_property(database: &Database, version: u16, name: &str) -> Value {
     match name.to_ascii_lowercase().as_str() {
-        "status" => state_name(&database.state).into(),
+        "status" => shown_state(&database.state).1.into(),
         "recovery" => database.recovery_model.description().into(),
         "updateability" => {
             let writable = database.state == DatabaseState::Online && !database.read_only;
@@ -94,16 +107,17 @@ fn database_property(database: &Database, name: &str) -> Value {
         "useraccess" => access_name(database).into(),
         "isinstandby" => Value::Int(matches!(database.state, DatabaseState::Standby(_)).into()),
         "collation" => "SQL_Latin1_General_CP1_CI_AS".into(),
+        "version" if database.check_open().is_ok() => Value::Int(version.into()),
         _ => Value::Null,
     }
 }
 
-/// A database's state as catalogue views show it.
-pub(super) fn state_name(state: &DatabaseState) -> &'static str {
+/// A database's state as catalogue views number and name it.
+pub(super) fn shown_state(state: &DatabaseState) -> (u8, &'static str) {
     match state {
-        DatabaseState::Online | DatabaseState::Standby(_) => "ONLINE",
-        DatabaseState::Restoring(_) => "RESTORING",
-        DatabaseState::Offline => "OFFLINE",
+        DatabaseState::Online | DatabaseState::Standby(_) => (0, "ONLINE"),
+        DatabaseState::Restoring(_) => (1, "RESTORING"),
+        DatabaseState::Offline => (6, "OFFLINE"),
     }
 }
 
@@ -148,7 +162,7 @@ impl Session {
         let text = |index: usize| values.get(index).map_or_else(String::new, Value::to_string);
         let null = values.first().is_some_and(Value::is_null);
         Ok(Some(match function {
-            "DB_NAME" | "DB_ID" | "DATABASEPROPERTYEX" => {
+            "DB_NAME" | "DB_ID" | "DATABASEPROPERTYEX" | "HAS_DBACCESS" => {
                 return self.database_function(function, values);
             }
             "SERVERPROPERTY" => {
@@ -166,7 +180,7 @@ impl Session {
             "IS_SRVROLEMEMBER" | "IS_MEMBER" | "IS_ROLEMEMBER" => {
                 Value::Int(self.login.is_sysadmin.into())
             }
-            "HAS_DBACCESS" | "HAS_PERMS_BY_NAME" => Value::Int(1),
+            "HAS_PERMS_BY_NAME" => Value::Int(1),
             "OBJECT_ID" | "CONNECTIONPROPERTY" | "FULLTEXTSERVICEPROPERTY" => Value::Null,
             "ISNULL" => {
                 expect(2)?;
@@ -181,42 +195,11 @@ impl Session {
                     !null && !values[1].is_null() && compare(&values[0], &values[1])?.is_eq();
                 if equal { Value::Null } else { values[0].clone() }
             }
-            "LEN" | "UPPER" | "LOWER" | "LTRIM" | "RTRIM" | "QUOTENAME" | "DATALENGTH" if null => {
-                Value::Null
-            }
-            "LEN" => Value::from_integer(text(0).trim_end().chars().count() as i128),
-            "DATALENGTH" => match values {
-                [Value::Binary(bytes)] => Value::from_integer(bytes.len() as i128),
-                _ => Value::from_integer(2 * text(0).encode_utf16().count() as i128),
-            },
-            "UPPER" => Value::Text(text(0).to_uppercase()),
-            "LOWER" => Value::Text(text(0).to_lowercase()),
-            "LTRIM" => Value::Text(text(0).trim_start().to_owned()),
-            "RTRIM" => Value::Text(text(0).trim_end().to_owned()),
-            "QUOTENAME" => Value::Text(format!("[{}]", text(0).replace(']', "]]"))),
             "CONCAT" => Value::Text(values.iter().map(Value::to_string).collect()),
-            "REPLACE" => {
-                expect(3)?;
-                let from = text(1);
-                Value::Text(if from.is_empty() {
-                    text(0)
-                } else {
-                    text(0).replace(&from, &text(2))
-                })
-            }
-            "CHARINDEX" => {
-                let place = text(1).to_lowercase().find(&text(0).to_lowercase());
-                let before = place.map(|at| text(1)[..at.min(text(1).len())].chars().count() + 1);
-                Value::from_integer(before.unwrap_or(0) as i128)
-            }
-            "LEFT" | "RIGHT" | "SUBSTRING" => part(function, &text(0), values)?,
-            "CHAR" | "NCHAR" => {
-                let code = values.first().and_then(Value::integer).unwrap_or(0);
-                let c = u32::try_from(code).ok().and_then(char::from_u32);
-                c.map(String::from).into()
-            }
-            "CAST" => convert(values[0].clone(), DataType::NVarChar(None), 0)?,
-            _ => return Ok(None),
+            _ => match text_function(function, values)? {
+                Some(value) => value,
+                None => return Ok(date_function(function, values)?),
+            },
         }))
     }
 
@@ -237,9 +220,10 @@ impl Session {
             ("DB_ID", Some(database)) => {
                 Value::SmallInt(i16::try_from(database.id).unwrap_or(i16::MAX))
             }
+            ("HAS_DBACCESS", Some(database)) => Value::Int(database.check_open().is_ok().into()),
             (_, Some(database)) => {
                 let name = values.get(1).map_or_else(String::new, Value::to_string);
-                database_property(database, &name)
+                database_property(database, self.instance.profile.database_version, &name)
             }
         }))
     }
@@ -268,10 +252,7 @@ impl Session {
             "COUNT_BIG" => {
                 return Ok(Some(Value::BigInt(i64::try_from(values.len()).unwrap_or(i64::MAX))));
             }
-            "SUM" => {
-                let sum = values.iter().filter_map(Value::integer).sum();
-                return Ok(Some(if values.is_empty() { best } else { Value::from_integer(sum) }));
-            }
+            "SUM" => return Ok(Some(total(&values)?)),
             _ => {}
         }
         for value in values {
@@ -294,20 +275,39 @@ pub(super) fn is_aggregate(function: &str) -> bool {
         .any(|name| function.eq_ignore_ascii_case(name))
 }
 
-/// LEFT, RIGHT and SUBSTRING.
-fn part(function: &str, text: &str, values: &[Value]) -> Result<Value, Message> {
-    let number = |index: usize| values.get(index).and_then(Value::integer).unwrap_or(0);
-    let length = text.chars().count() as i128;
-    let (start, count) = match function {
-        "LEFT" => (0, number(1)),
-        "RIGHT" => ((length - number(1)).max(0), number(1)),
-        _ => (number(1) - 1, number(2)),
-    };
-    if values.first().is_some_and(Value::is_null) {
-        return Ok(Value::Null);
+/// The sum of numbers, NULL if there are none: a float if one of them is, else exact.
+fn total(values: &[Value]) -> Result<Value, Message> {
+    let is_float = |value: &Value| matches!(value, Value::Float(_));
+    let mut scale = None;
+    for value in values {
+        match value {
+            Value::Decimal(number) => scale = scale.max(Some(number.scale)),
+            value if is_float(value) || value.integer().is_some() => {}
+            other => return Err(Message::new(8117, &[&other.data_type(), &"sum"])),
+        }
     }
-    let end = (start + count.max(0)).clamp(0, length);
-    let start = start.clamp(0, end);
-    let (start, count) = (start as usize, (end - start) as usize);
-    Ok(Value::Text(text.chars().skip(start).take(count).collect()))
+    if values.iter().any(is_float) {
+        let mut sum = 0.0;
+        for value in values {
+            if let Value::Float(number) = convert(value.clone(), DataType::Float, 0)? {
+                sum += number;
+            }
+        }
+        return Ok(Value::Float(sum));
+    }
+    let exact = DataType::Decimal { precision: 38, scale: scale.unwrap_or(0) };
+    let mut sum = Decimal { unscaled: 0, precision: 38, scale: scale.unwrap_or(0) };
+    for value in values {
+        if let Value::Decimal(number) = convert(value.clone(), exact, 0)? {
+            let unscaled = sum.unscaled.checked_add(number.unscaled);
+            let fitted =
+                unscaled.and_then(|unscaled| Decimal { unscaled, ..sum }.fit(38, sum.scale));
+            sum = fitted.ok_or_else(|| Message::new(8115, &[&"expression", &"numeric"]))?;
+        }
+    }
+    Ok(match (values, scale) {
+        ([], _) => Value::Null,
+        (_, None) => Value::from_integer(sum.unscaled),
+        (_, Some(_)) => Value::Decimal(sum),
+    })
 }

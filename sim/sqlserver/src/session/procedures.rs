@@ -2,11 +2,12 @@
 
 use super::batch::{Flow, Parameter, Session, Stop};
 use super::evaluate::convert;
+use super::functions::database_property;
 use super::instance::pages_out_of_range;
 use super::reply::{Client, Command};
-use crate::catalogue::FileKind;
+use crate::catalogue::{Database, DatabaseFile, FileKind};
 use crate::messages::Message;
-use crate::sql::{Execute, ExecuteArgument, Executed, parse_declarations};
+use crate::sql::{Execute, ExecuteArgument, Executed, ObjectName, parse_declarations};
 use crate::value::{DataType, Value};
 
 impl Session {
@@ -18,25 +19,53 @@ impl Session {
         let (name, arguments) = match &execute.executed {
             Executed::Text(text) => {
                 let text = self.evaluate(text)?.to_string();
-                self.nested(&text, &[], client)?;
-                return Ok(Flow::Next);
+                return Ok(self.nested(&text, &[], client)?.0);
             }
             Executed::Procedure { name, arguments } => (name, arguments),
         };
-        let schema = name.schema().unwrap_or_default().to_ascii_lowercase();
-        let flow = match (schema.as_str(), name.object().to_ascii_lowercase().as_str()) {
-            ("" | "sys" | "dbo", "sp_executesql") => self.execute_sql(arguments, client),
-            ("" | "sys" | "dbo", "sp_helpfile") => self.help_file(arguments, client),
-            ("" | "sys" | "dbo", "sp_datatype_info" | "sp_datatype_info_100") => {
-                self.done(Command::OTHER, None, client)
+        let flow = match name.database() {
+            Some(database) => {
+                self.within(database, |session| session.procedure(name, arguments, client))
             }
-            ("vdisim", "change") => self.change(arguments, client),
-            _ => Err(Message::new(2812, &[name]).with_state(62).into()),
+            None => self.procedure(name, arguments, client),
         }?;
         if let Some(status) = &execute.status {
             self.assign(status, Value::Int(0))?;
         }
         Ok(flow)
+    }
+
+    /// Does `work` with another current database: `database..procedure`.
+    fn within<T>(
+        &mut self,
+        database: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        let outer = self.database.clone();
+        self.use_database(database)?;
+        let done = work(self);
+        self.database = outer;
+        done
+    }
+
+    fn procedure(
+        &mut self,
+        name: &ObjectName,
+        arguments: &[ExecuteArgument],
+        client: &mut dyn Client,
+    ) -> Result<Flow, Stop> {
+        let schema = name.schema().unwrap_or_default().to_ascii_lowercase();
+        match (schema.as_str(), name.object().to_ascii_lowercase().as_str()) {
+            ("" | "sys" | "dbo", "sp_executesql") => self.execute_sql(arguments, client),
+            ("" | "sys" | "dbo", "sp_helpfile") => self.help_file(arguments, client),
+            ("" | "sys" | "dbo", "sp_helpdb") => self.help_database(arguments, client),
+            ("" | "sys" | "dbo", "sp_databases") => self.databases(client),
+            ("" | "sys" | "dbo", "sp_datatype_info" | "sp_datatype_info_100") => {
+                self.done(Command::OTHER, None, client)
+            }
+            ("vdisim", "change") => self.change(arguments, client),
+            _ => Err(Message::new(2812, &[name]).with_state(62).into()),
+        }
     }
 
     /// `sp_executesql N'text', N'@a int, …', @a = value, …`.
@@ -81,7 +110,7 @@ impl Session {
             return Err(Message::new(8144, &[&"sp_executesql"]).with_state(2).into());
         }
         let given: Vec<_> = parameters.iter().map(|(parameter, _)| parameter.clone()).collect();
-        let after = self.nested(&text, &given, client)?;
+        let (flow, after) = self.nested(&text, &given, client)?;
         for (parameter, argument) in parameters {
             if let (true, Some(crate::sql::Expression::Variable(target))) =
                 (argument.is_output, &argument.value)
@@ -90,7 +119,7 @@ impl Session {
                 self.assign(target, variable.value.clone())?;
             }
         }
-        Ok(Flow::Next)
+        Ok(flow)
     }
 
     fn argument(&self, argument: &ExecuteArgument) -> Result<Value, Stop> {
@@ -100,18 +129,39 @@ impl Session {
         }
     }
 
-    /// `sp_helpfile`: the files of the current database.
+    /// The value of a system procedure's one parameter, which may be left out or NULL.
+    fn only_argument(
+        &self,
+        procedure: &str,
+        parameter: &str,
+        arguments: &[ExecuteArgument],
+    ) -> Result<Option<String>, Stop> {
+        let argument = match arguments {
+            [] => return Ok(None),
+            [argument] => argument,
+            _ => return Err(Message::new(8144, &[&procedure]).with_state(2).into()),
+        };
+        match &argument.parameter {
+            Some(name) if !name.eq_ignore_ascii_case(parameter) => {
+                Err(Message::new(8145, &[name, &procedure]).with_state(2).into())
+            }
+            _ => {
+                let value = self.argument(argument)?;
+                Ok((!value.is_null()).then(|| value.to_string()))
+            }
+        }
+    }
+
+    /// `sp_helpfile`: the files of the current database, or the one of this name.
     fn help_file(
         &mut self,
         arguments: &[ExecuteArgument],
         client: &mut dyn Client,
     ) -> Result<Flow, Stop> {
-        if arguments.len() > 1 {
-            return Err(Message::new(8144, &[&"sp_helpfile"]).with_state(2).into());
-        }
+        let wanted = self.only_argument("sp_helpfile", "@filename", arguments)?;
         let catalogue = self.instance.catalogue()?;
         let files = catalogue.database(&self.database).map_or(&[][..], |d| &d.files);
-        let row = |file: &crate::catalogue::DatabaseFile| {
+        let row = |file: &DatabaseFile| {
             let is_log = file.kind == FileKind::Log;
             vec![
                 Value::Text(file.logical_name.clone()),
@@ -124,7 +174,14 @@ impl Session {
                 if is_log { "log only" } else { "data only" }.into(),
             ]
         };
-        let rows: Vec<_> = files.iter().map(row).collect();
+        let is_wanted = |file: &&DatabaseFile| {
+            wanted.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(&file.logical_name))
+        };
+        let rows: Vec<_> = files.iter().filter(is_wanted).map(row).collect();
+        if let (Some(name), []) = (&wanted, rows.as_slice()) {
+            let missing = Message::new(15325, &[&"file", name]);
+            return Err(missing.from_procedure("sp_helpfile").into());
+        }
         const COLUMNS: &[(&str, DataType)] = &[
             ("name", DataType::NVarChar(Some(128))),
             ("fileid", DataType::SmallInt),
@@ -135,6 +192,60 @@ impl Session {
             ("growth", DataType::NVarChar(Some(18))),
             ("usage", DataType::NVarChar(Some(9))),
         ];
+        self.result_set(COLUMNS, &rows, Command::SELECT, client)
+    }
+
+    /// `sp_helpdb`: all databases, or one and its files.
+    fn help_database(
+        &mut self,
+        arguments: &[ExecuteArgument],
+        client: &mut dyn Client,
+    ) -> Result<Flow, Stop> {
+        let wanted = self.only_argument("sp_helpdb", "@dbname", arguments)?;
+        let catalogue = self.instance.catalogue()?;
+        let is_wanted = |database: &&Database| {
+            wanted.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(&database.name))
+        };
+        let mut databases: Vec<_> = catalogue.databases.iter().filter(is_wanted).collect();
+        databases.sort_by_key(|database| database.name.to_lowercase());
+        if let (Some(name), []) = (&wanted, databases.as_slice()) {
+            return Err(Message::new(15010, &[name]).from_procedure("sp_helpdb").into());
+        }
+        const COLUMNS: &[(&str, DataType)] = &[
+            ("name", DataType::NVarChar(Some(128))),
+            ("db_size", DataType::NVarChar(Some(13))),
+            ("owner", DataType::NVarChar(Some(128))),
+            ("dbid", DataType::SmallInt),
+            ("created", DataType::NVarChar(Some(11))),
+            ("status", DataType::NVarChar(Some(600))),
+            ("compatibility_level", DataType::TinyInt),
+        ];
+        let version = self.instance.profile.database_version;
+        let rows: Vec<_> = databases.iter().map(|database| help_row(database, version)).collect();
+        let flow = self.result_set(COLUMNS, &rows, Command::SELECT, client)?;
+        match (wanted, databases.first()) {
+            (Some(name), Some(database)) if database.check_open().is_ok() => {
+                self.within(&name, |session| session.help_file(&[], client))
+            }
+            _ => Ok(flow),
+        }
+    }
+
+    /// `sp_databases`: the databases that can be opened, with their sizes in KiB.
+    fn databases(&mut self, client: &mut dyn Client) -> Result<Flow, Stop> {
+        const COLUMNS: &[(&str, DataType)] = &[
+            ("DATABASE_NAME", DataType::NVarChar(Some(128))),
+            ("DATABASE_SIZE", DataType::Int),
+            ("REMARKS", DataType::NVarChar(Some(254))),
+        ];
+        let mut databases = self.instance.catalogue()?.databases;
+        databases.retain(|database| database.check_open().is_ok());
+        databases.sort_by_key(|database| database.name.to_lowercase());
+        let row = |database: &Database| {
+            let size = i32::try_from(size(database) / 1024).unwrap_or(i32::MAX);
+            vec![Value::Text(database.name.clone()), Value::Int(size), Value::Null]
+        };
+        let rows: Vec<_> = databases.iter().map(row).collect();
         self.result_set(COLUMNS, &rows, Command::SELECT, client)
     }
 
@@ -179,4 +290,29 @@ impl Session {
         self.instance.change(&name.to_string(), count, seed)?;
         self.done(Command::OTHER, None, client)
     }
+}
+
+/// Bytes of a database's files.
+fn size(database: &Database) -> u64 {
+    database.files.iter().map(|file| file.size).sum()
+}
+
+/// A row of `sp_helpdb`. Of the status, only what differs between databases here.
+fn help_row(database: &Database, version: u16) -> Vec<Value> {
+    let property = |name: &str| database_property(database, version, name).to_string();
+    let mut status = format!("Status={}", property("Status"));
+    if database.check_open().is_ok() {
+        for name in ["Updateability", "UserAccess", "Recovery", "Version", "Collation"] {
+            status.push_str(&format!(", {name}={}", property(name)));
+        }
+    }
+    vec![
+        Value::Text(database.name.clone()),
+        Value::Text(format!("{:>10.2} MB", size(database) as f64 / f64::from(1 << 20))),
+        "sa".into(),
+        Value::SmallInt(i16::try_from(database.id).unwrap_or(i16::MAX)),
+        Value::Text(database.created.strftime("%b %e %Y").to_string()),
+        Value::Text(status),
+        Value::TinyInt(database.compatibility_level),
+    ]
 }

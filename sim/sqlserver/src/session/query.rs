@@ -8,7 +8,7 @@ use super::functions::is_aggregate;
 use super::reply::{Client, Column, Command, Reply};
 use super::scope::{Rows, Scope, ScopeColumn};
 use super::views::view;
-use crate::messages::Message;
+use crate::messages::{Message, SeveralMessages};
 use crate::sql::{Expression, Select, SelectItem, Table};
 use crate::value::{DataType, Value};
 
@@ -50,13 +50,16 @@ impl Session {
             *item = SelectItem::Expression { value: value.clone(), name: None };
         }
         let (_, rows) = self.query(&plain)?;
-        let count = rows.len() as u64;
+        let count = rows.len();
         if let Some(row) = rows.into_iter().next_back() {
             for (name, value) in names.iter().zip(row) {
                 self.assign(name, value)?;
             }
         }
-        self.done(Command::SELECT, Some(count), client)
+        // No rows went to the client, so none are counted there; @@ROWCOUNT knows of them.
+        let flow = self.done(Command::SELECT, None, client)?;
+        self.row_count = i64::try_from(count).unwrap_or(i64::MAX);
+        Ok(flow)
     }
 
     /// The value of a query of one column and at most one row.
@@ -84,13 +87,26 @@ impl Session {
         }
         let items = items(select, &scope)?;
         let mut keyed = Vec::new();
-        if items.iter().any(|(_, value)| has_aggregate(value)) {
-            keyed.push((Vec::new(), self.row(&items, Rows::All(&scope, &rows))?));
+        let mut add = |seen: Rows<'_>| {
+            let output = self.row(&items, seen)?;
+            keyed.push((self.keys(select, &items, &output, seen)?, output));
+            Ok::<_, SeveralMessages>(())
+        };
+        if groups_rows(select, &items) {
+            check_groups(select, &items, &scope)?;
+            for group in self.groups(select, &scope, rows)? {
+                let seen = Rows::All(&scope, &group);
+                let is_kept = match &select.having {
+                    Some(having) => self.condition(having, seen)? == Some(true),
+                    None => true,
+                };
+                if is_kept {
+                    add(seen)?;
+                }
+            }
         } else {
             for row in &rows {
-                let seen = if select.from.is_some() { Rows::One(&scope, row) } else { Rows::None };
-                let output = self.row(&items, seen)?;
-                keyed.push((self.keys(select, &items, &output, seen)?, output));
+                add(if select.from.is_some() { Rows::One(&scope, row) } else { Rows::None })?;
             }
         }
         let mut failed = None;
@@ -123,6 +139,30 @@ impl Session {
 
     fn row(&self, items: &[(Option<String>, Expression)], rows: Rows<'_>) -> Evaluated<Vec<Value>> {
         items.iter().map(|(_, value)| self.value(value, rows)).collect()
+    }
+
+    /// The rows by the values of GROUP BY; all together without it, also if there are none.
+    fn groups(&self, select: &Select, scope: &Scope, rows: RowSet) -> Evaluated<Vec<RowSet>> {
+        if select.group.is_empty() {
+            return Ok(vec![rows]);
+        }
+        let mut groups: Vec<(Vec<Value>, RowSet)> = Vec::new();
+        for row in rows {
+            let key = |by: &Expression| self.value(by, Rows::One(scope, &row));
+            let key = select.group.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+            let mut place = None;
+            for (index, (other, _)) in groups.iter().enumerate() {
+                if same_values(&key, other)? {
+                    place = Some(index);
+                    break;
+                }
+            }
+            match place {
+                Some(index) => groups[index].1.push(row),
+                None => groups.push((key, vec![row])),
+            }
+        }
+        Ok(groups.into_iter().map(|(_, rows)| rows).collect())
     }
 
     /// The tables of FROM, joined; one empty row without FROM.
@@ -183,16 +223,10 @@ impl Session {
                 let index = usize::try_from(*place).ok().and_then(|place| place.checked_sub(1));
                 Ok(index.and_then(|index| output.get(index)).cloned().unwrap_or(Value::Null))
             }
-            Expression::Column(column) if column.parts.len() == 1 => {
-                let named = items.iter().position(|(name, _)| {
-                    name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(column.object()))
-                });
-                match named {
-                    Some(index) => Ok(output[index].clone()),
-                    None => self.value(expression, rows),
-                }
-            }
-            other => self.value(other, rows),
+            other => match named_item(items, other) {
+                Some(index) => Ok(output[index].clone()),
+                None => self.value(other, rows),
+            },
         };
         select.order.iter().map(|order| key(&order.value)).collect()
     }
@@ -204,16 +238,9 @@ impl Session {
         scope: &Scope,
         rows: &RowSet,
     ) -> Vec<Column> {
-        let data_type = |index: usize, value: &Expression| match value {
-            Expression::Column(column) => {
-                scope.find(column).map_or(DataType::Int, |place| scope.columns[place].data_type)
-            }
-            Expression::Cast { data_type, .. } => *data_type,
-            Expression::Variable(name) if !name.starts_with("@@") => {
-                let variable = self.variables.get(&name.to_lowercase());
-                variable.map_or(DataType::Int, |variable| variable.data_type)
-            }
-            _ => widest(rows.iter().map(|row| &row[index])),
+        let data_type = |index: usize, value: &Expression| {
+            let known = self.known_type(value, scope);
+            known.unwrap_or_else(|| widest(rows.iter().map(|row| &row[index])))
         };
         let column = |(index, (name, value)): (usize, &(Option<String>, Expression))| Column {
             name: name.clone().unwrap_or_default(),
@@ -221,6 +248,94 @@ impl Session {
         };
         items.iter().enumerate().map(column).collect()
     }
+
+    /// The type that an expression has whatever its values are, as far as it is known.
+    fn known_type(&self, expression: &Expression, scope: &Scope) -> Option<DataType> {
+        match expression {
+            Expression::Column(column) => {
+                Some(scope.find(column).map_or(DataType::Int, |at| scope.columns[at].data_type))
+            }
+            Expression::Cast { data_type, .. } => Some(*data_type),
+            Expression::Variable(name) if !name.starts_with("@@") => {
+                let variable = self.variables.get(&name.to_lowercase());
+                Some(variable.map_or(DataType::Int, |variable| variable.data_type))
+            }
+            Expression::Call { name, arguments } if is_least_or_most(name.object()) => {
+                self.known_type(arguments.first()?, scope)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a query has a row for each group and not for each row.
+fn groups_rows(select: &Select, items: &[(Option<String>, Expression)]) -> bool {
+    !select.group.is_empty()
+        || select.having.is_some()
+        || items.iter().any(|(_, value)| has_aggregate(value))
+}
+
+/// Refuses a column that need not have one value in a group.
+fn check_groups(
+    select: &Select,
+    items: &[(Option<String>, Expression)],
+    scope: &Scope,
+) -> Result<(), Message> {
+    let check = |expression, number| check_grouped(expression, &select.group, scope, number);
+    items.iter().try_for_each(|(_, value)| check(value, 8120))?;
+    select.having.iter().try_for_each(|having| check(having, 8121))?;
+    let orders = select.order.iter().map(|order| &order.value);
+    orders.filter(|order| named_item(items, order).is_none()).try_for_each(|by| check(by, 8127))
+}
+
+fn check_grouped(
+    expression: &Expression,
+    group: &[Expression],
+    scope: &Scope,
+    number: u32,
+) -> Result<(), Message> {
+    let is_same = |by: &Expression| match (by, expression) {
+        (Expression::Column(by), Expression::Column(name)) => {
+            scope.find(name).is_ok_and(|place| scope.find(by) == Ok(place))
+        }
+        (by, other) => by == other,
+    };
+    if group.iter().any(is_same) {
+        return Ok(());
+    }
+    match expression {
+        Expression::Column(name) => {
+            let column = &scope.columns[scope.find(name)?];
+            Err(Message::new(number, &[&column.table, &column.name]))
+        }
+        Expression::Call { name, .. } if is_aggregate(name.object()) => Ok(()),
+        other => {
+            let mut parts = other.parts().into_iter();
+            parts.try_for_each(|part| check_grouped(part, group, scope, number))
+        }
+    }
+}
+
+/// The column of the result that an expression of ORDER BY names.
+fn named_item(items: &[(Option<String>, Expression)], expression: &Expression) -> Option<usize> {
+    let Expression::Column(column) = expression else { return None };
+    let is_named = |name: &String| name.eq_ignore_ascii_case(column.object());
+    let mut names = items.iter().map(|(name, _)| name.as_ref().is_some_and(is_named));
+    names.position(|named| named && column.parts.len() == 1)
+}
+
+/// Whether two rows of values are the same group's. NULLs are.
+fn same_values(left: &[Value], right: &[Value]) -> Result<bool, Message> {
+    for (left, right) in left.iter().zip(right) {
+        let same = match (left.is_null(), right.is_null()) {
+            (false, false) => compare(left, right)?.is_eq(),
+            (left, right) => left == right,
+        };
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The type that holds all of the values.
@@ -281,14 +396,12 @@ fn items(select: &Select, scope: &Scope) -> Evaluated<Vec<(Option<String>, Expre
 }
 
 fn has_aggregate(expression: &Expression) -> bool {
-    match expression {
-        Expression::Call { name, arguments } => {
-            is_aggregate(name.object()) || arguments.iter().any(has_aggregate)
-        }
-        Expression::Binary { left, right, .. } => has_aggregate(left) || has_aggregate(right),
-        Expression::Cast { value, .. } | Expression::Negative(value) => has_aggregate(value),
-        _ => false,
-    }
+    let is_one = matches!(expression, Expression::Call { name, .. } if is_aggregate(name.object()));
+    is_one || expression.parts().into_iter().any(has_aggregate)
+}
+
+fn is_least_or_most(function: &str) -> bool {
+    ["MIN", "MAX"].iter().any(|name| function.eq_ignore_ascii_case(name))
 }
 
 /// NULL comes first.

@@ -199,6 +199,12 @@ impl Session {
             if !self.login.is_sysadmin {
                 return Err(missing());
             }
+            let goes_offline = alter.options.contains(&DatabaseOption::Online(false));
+            let server = &self.instance.server;
+            if goes_offline && (server.is_reserved(name) || server.is_log_reserved(name)) {
+                // SQL Server waits for the backup; who waits here might be who runs it.
+                return Err(Message::new(5061, &[&database.name]));
+            }
             for option in &alter.options {
                 check_alterable(database, option)?;
                 match option {

@@ -1,21 +1,22 @@
-//! Catalogue views and the tables of msdb that clients and scripts ask for.
+//! Catalogue views that clients and scripts ask for; the tables of msdb stand beside.
 
 use mtf::Lsn;
 
 use super::batch::Session;
 use super::evaluate::Evaluated;
-use super::functions::{access_name, state_name};
-use crate::catalogue::{BackupSetRow, Database, DatabaseFile, DatabaseState, FileKind, Filegroup};
+use super::functions::{access_name, shown_state};
+use super::history_views::history_table;
+use crate::catalogue::{Database, DatabaseFile, DatabaseState, FileKind, Filegroup};
 use crate::sql::ObjectName;
 use crate::value::{DataType, Value};
 
 /// Columns with their types.
-type Columns = &'static [(&'static str, DataType)];
+pub(super) type Columns = &'static [(&'static str, DataType)];
 
-const NAME: DataType = DataType::NVarChar(Some(128));
-const DESCRIPTION: DataType = DataType::NVarChar(Some(60));
-const PATH: DataType = DataType::NVarChar(Some(260));
-const GUID: DataType = DataType::UniqueIdentifier;
+pub(super) const NAME: DataType = DataType::NVarChar(Some(128));
+pub(super) const DESCRIPTION: DataType = DataType::NVarChar(Some(60));
+pub(super) const PATH: DataType = DataType::NVarChar(Some(260));
+pub(super) const GUID: DataType = DataType::UniqueIdentifier;
 
 /// The columns and rows of a view; none if there is none of this name.
 pub(super) fn view(
@@ -25,13 +26,18 @@ pub(super) fn view(
     let catalogue = session.instance.catalogue()?;
     let lower = |part: Option<&str>| part.unwrap_or_default().to_ascii_lowercase();
     let (schema, object) = (lower(name.schema()), name.object().to_ascii_lowercase());
+    if let Some(named) = name.database() {
+        let Some(database) = catalogue.database(named) else { return Ok(None) };
+        database.check_open()?;
+    }
     let database = name.database().unwrap_or(&session.database);
     let in_msdb = database.eq_ignore_ascii_case("msdb") && matches!(schema.as_str(), "" | "dbo");
-    let history = &catalogue.history;
     Ok(Some(match (schema.as_str(), object.as_str()) {
         ("sys", "databases") => (DATABASES, catalogue.databases.iter().map(database_row).collect()),
         ("sys" | "dbo" | "", "sysdatabases") => {
-            (OLD_DATABASES, catalogue.databases.iter().map(old_database_row).collect())
+            let version = session.instance.profile.database_version;
+            let row = |database| old_database_row(database, version);
+            (OLD_DATABASES, catalogue.databases.iter().map(row).collect())
         }
         ("sys", "master_files") => {
             let files = |database: &Database| {
@@ -40,39 +46,23 @@ pub(super) fn view(
             (MASTER_FILES, catalogue.databases.iter().flat_map(files).collect())
         }
         ("sys", "database_files") => {
-            let files = catalogue.database(database).map_or(&[][..], |d| &d.files);
-            (DATABASE_FILES, files.iter().map(file_row).collect())
+            let rows = |database: &Database| {
+                database.files.iter().map(|file| file_row(database, file)).collect()
+            };
+            (DATABASE_FILES, catalogue.database(database).map_or(Vec::new(), rows))
         }
         ("sys", "filegroups") => {
             let groups = catalogue.database(database).map(Database::filegroups);
             (FILEGROUPS, groups.into_iter().flatten().map(filegroup_row).collect())
         }
-        (_, "backupset") if in_msdb => {
-            (BACKUP_SETS, history.backup_sets.iter().map(backup_set_row).collect())
-        }
-        (_, "backupmediafamily") if in_msdb => {
-            (MEDIA_FAMILIES, history.backup_sets.iter().flat_map(family_rows).collect())
-        }
-        (_, "restorehistory") if in_msdb => {
-            let row = |(index, row): (usize, &crate::catalogue::RestoreRow)| {
-                vec![
-                    int(index + 1),
-                    Value::DateTime(row.finished),
-                    Value::Text(row.database.clone()),
-                    Value::Text(row.user.clone()),
-                    row.backup_set.map_or(Value::Null, Value::Int),
-                    Value::Text(row.kind.letter().to_string()),
-                    Value::Bit(row.replace),
-                    Value::Bit(row.recovery),
-                ]
-            };
-            (RESTORES, history.restores.iter().enumerate().map(row).collect())
+        (_, table) if in_msdb => {
+            return Ok(history_table(&catalogue.history, &session.instance.name, table));
         }
         _ => return Ok(None),
     }))
 }
 
-fn int(number: usize) -> Value {
+pub(super) fn int(number: usize) -> Value {
     Value::Int(i32::try_from(number).unwrap_or(i32::MAX))
 }
 
@@ -105,16 +95,19 @@ const DATABASES: Columns = &[
     ("page_verify_option", DataType::TinyInt),
     ("page_verify_option_desc", DESCRIPTION),
     ("is_broker_enabled", DataType::Bit),
+    ("log_reuse_wait", DataType::TinyInt),
+    ("log_reuse_wait_desc", DESCRIPTION),
     ("is_encrypted", DataType::Bit),
 ];
 
 fn database_row(database: &Database) -> Vec<Value> {
-    let state = match database.state {
-        DatabaseState::Online | DatabaseState::Standby(_) => 0,
-        DatabaseState::Restoring(_) => 1,
-        DatabaseState::Offline => 6,
-    };
+    let (state, state_name) = shown_state(&database.state);
+    let in_standby = matches!(database.state, DatabaseState::Standby(_));
     let access = access_name(database);
+    let (reuse_wait, reuse_wait_name) = match database.waits_for_log_backup() {
+        true => (2, "LOG_BACKUP"),
+        false => (0, "NOTHING"),
+    };
     vec![
         Value::Text(database.name.clone()),
         Value::Int(database.id.into()),
@@ -129,16 +122,18 @@ fn database_row(database: &Database) -> Vec<Value> {
             _ => 2,
         }),
         access.into(),
-        Value::Bit(database.read_only),
+        Value::Bit(database.read_only || in_standby),
         Value::Bit(false),
         Value::TinyInt(state),
-        state_name(&database.state).into(),
-        Value::Bit(matches!(database.state, DatabaseState::Standby(_))),
+        state_name.into(),
+        Value::Bit(in_standby),
         Value::TinyInt(database.recovery_model.number()),
         database.recovery_model.description().into(),
         Value::TinyInt(2),
         "CHECKSUM".into(),
         Value::Bit(false),
+        Value::TinyInt(reuse_wait),
+        reuse_wait_name.into(),
         Value::Bit(false),
     ]
 }
@@ -152,7 +147,7 @@ const OLD_DATABASES: Columns = &[
     ("version", DataType::SmallInt),
 ];
 
-fn old_database_row(database: &Database) -> Vec<Value> {
+fn old_database_row(database: &Database, version: u16) -> Vec<Value> {
     let file = database.data_files().next().map(|file| file.physical_name.clone());
     vec![
         Value::Text(database.name.clone()),
@@ -160,7 +155,7 @@ fn old_database_row(database: &Database) -> Vec<Value> {
         Value::DateTime(database.created),
         Value::TinyInt(database.compatibility_level),
         file.into(),
-        Value::SmallInt(852),
+        Value::SmallInt(i16::try_from(version).unwrap_or(i16::MAX)),
     ]
 }
 
@@ -186,11 +181,12 @@ const DATABASE_FILES: Columns = MASTER_FILES.split_at(1).1;
 
 fn master_file_row(database: &Database, file: &DatabaseFile) -> Vec<Value> {
     let mut row = vec![Value::Int(database.id.into())];
-    row.extend(file_row(file));
+    row.extend(file_row(database, file));
     row
 }
 
-fn file_row(file: &DatabaseFile) -> Vec<Value> {
+fn file_row(database: &Database, file: &DatabaseFile) -> Vec<Value> {
+    let (state, state_name) = shown_state(&database.state);
     let is_log = file.kind == FileKind::Log;
     vec![
         Value::Int(file.id.into()),
@@ -200,8 +196,8 @@ fn file_row(file: &DatabaseFile) -> Vec<Value> {
         Value::Int(data_space(file)),
         Value::Text(file.logical_name.clone()),
         Value::Text(file.physical_name.clone()),
-        Value::TinyInt(0),
-        "ONLINE".into(),
+        Value::TinyInt(state),
+        state_name.into(),
         pages(file),
         Value::Int(-1),
         Value::Int(8192),
@@ -242,89 +238,3 @@ fn filegroup_row(group: &Filegroup) -> Vec<Value> {
         Value::Bit(false),
     ]
 }
-
-const BACKUP_SETS: Columns = &[
-    ("backup_set_id", DataType::Int),
-    ("backup_set_uuid", GUID),
-    ("media_set_id", DataType::Int),
-    ("name", NAME),
-    ("description", DataType::NVarChar(Some(255))),
-    ("user_name", NAME),
-    ("database_name", NAME),
-    ("type", DataType::NChar(1)),
-    ("recovery_model", DESCRIPTION),
-    ("is_copy_only", DataType::Bit),
-    ("has_backup_checksums", DataType::Bit),
-    ("is_snapshot", DataType::Bit),
-    ("first_lsn", DataType::Numeric),
-    ("last_lsn", DataType::Numeric),
-    ("checkpoint_lsn", DataType::Numeric),
-    ("database_backup_lsn", DataType::Numeric),
-    ("backup_start_date", DataType::DateTime),
-    ("backup_finish_date", DataType::DateTime),
-    ("database_creation_date", DataType::DateTime),
-    ("backup_size", DataType::Numeric),
-    ("compressed_backup_size", DataType::Numeric),
-    ("position", DataType::Int),
-];
-
-fn backup_set_row(set: &BackupSetRow) -> Vec<Value> {
-    vec![
-        Value::Int(set.id),
-        Value::Guid(set.guid),
-        Value::Int(set.id),
-        set.name.clone().into(),
-        set.description.clone().into(),
-        Value::Text(set.user.clone()),
-        Value::Text(set.database.clone()),
-        Value::Text(set.kind.letter().to_string()),
-        set.recovery_model.description().into(),
-        Value::Bit(set.copy_only),
-        Value::Bit(set.checksums),
-        Value::Bit(set.snapshot),
-        lsn(set.first_lsn),
-        lsn(set.last_lsn),
-        lsn(set.checkpoint_lsn),
-        lsn(set.database_backup_lsn),
-        Value::DateTime(set.started),
-        Value::DateTime(set.finished),
-        Value::DateTime(set.database_created),
-        Value::Numeric(set.size.into()),
-        Value::Numeric(set.size.into()),
-        Value::Int(1),
-    ]
-}
-
-const MEDIA_FAMILIES: Columns = &[
-    ("media_set_id", DataType::Int),
-    ("family_sequence_number", DataType::TinyInt),
-    ("media_count", DataType::TinyInt),
-    ("logical_device_name", NAME),
-    ("physical_device_name", PATH),
-    ("device_type", DataType::TinyInt),
-];
-
-fn family_rows(set: &BackupSetRow) -> Vec<Vec<Value>> {
-    let row = |(index, family): (usize, &crate::catalogue::MediaFamilyRow)| {
-        vec![
-            Value::Int(set.id),
-            Value::TinyInt(u8::try_from(index + 1).unwrap_or(u8::MAX)),
-            Value::TinyInt(1),
-            Value::Null,
-            Value::Text(family.device.clone()),
-            Value::TinyInt(family.device_type),
-        ]
-    };
-    set.families.iter().enumerate().map(row).collect()
-}
-
-const RESTORES: Columns = &[
-    ("restore_history_id", DataType::Int),
-    ("restore_date", DataType::DateTime),
-    ("destination_database_name", NAME),
-    ("user_name", NAME),
-    ("backup_set_id", DataType::Int),
-    ("restore_type", DataType::NChar(1)),
-    ("replace", DataType::Bit),
-    ("recovery", DataType::Bit),
-];

@@ -157,6 +157,32 @@ impl Expression {
             _ => false,
         }
     }
+
+    /// The expressions that it is made of; a query's are its own.
+    pub fn parts(&self) -> Vec<&Expression> {
+        match self {
+            Expression::Literal(_)
+            | Expression::Variable(_)
+            | Expression::Column(_)
+            | Expression::Star
+            | Expression::Exists(_)
+            | Expression::Query(_) => Vec::new(),
+            Expression::Call { arguments, .. } => arguments.iter().collect(),
+            Expression::Cast { value, style, .. } => {
+                std::iter::once(&**value).chain(style.as_deref()).collect()
+            }
+            Expression::Case { branches, otherwise } => {
+                let branches = branches.iter().flat_map(|(condition, value)| [condition, value]);
+                branches.chain(otherwise.as_deref()).collect()
+            }
+            Expression::Negative(inner) | Expression::Not(inner) | Expression::IsNull(inner) => {
+                vec![inner]
+            }
+            Expression::Binary { left, right, .. } => vec![left, right],
+            Expression::In { value, list } => std::iter::once(&**value).chain(list).collect(),
+            Expression::InQuery { value, .. } => vec![value],
+        }
+    }
 }
 
 /// SELECT.
@@ -174,6 +200,10 @@ pub struct Select {
     pub joins: Vec<Join>,
     /// WHERE.
     pub condition: Option<Box<Expression>>,
+    /// GROUP BY.
+    pub group: Vec<Expression>,
+    /// HAVING.
+    pub having: Option<Box<Expression>>,
     /// ORDER BY.
     pub order: Vec<OrderBy>,
 }

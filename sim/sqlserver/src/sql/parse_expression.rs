@@ -7,7 +7,7 @@ use crate::messages::Message;
 use crate::value::{DataType, Decimal, Value};
 
 /// How tightly operators bind, from the loosest. Source: SQL Server's documentation, "Operator
-/// precedence".
+/// precedence". A sign binds as a sum does: `-100 / -100 * 10` is `-(100 / -(100 * 10))`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Binding {
     Or,
@@ -16,6 +16,8 @@ enum Binding {
     Comparison,
     Sum,
     Product,
+    /// No operator binds this tightly: a single operand.
+    Operand,
 }
 
 impl Parser {
@@ -158,12 +160,19 @@ impl Parser {
         Ok(expression)
     }
 
+    /// What a sign stands before.
+    fn signed(&mut self) -> Parsed<Expression> {
+        let expression = self.binary(Binding::Product)?;
+        self.check_operand(&expression, Binding::Product)?;
+        Ok(expression)
+    }
+
     fn operand(&mut self) -> Parsed<Expression> {
         if self.accept_symbol("-") {
-            return Ok(Expression::Negative(Box::new(self.deeper(Self::operand)?)));
+            return Ok(Expression::Negative(Box::new(self.signed()?)));
         }
         if self.accept_symbol("+") {
-            return self.deeper(Self::operand);
+            return self.signed();
         }
         if self.accept_symbol("(") {
             let inner = if self.accept_word("SELECT") {
@@ -267,10 +276,30 @@ impl Parser {
             return Ok(call(function, arguments));
         }
         let name = self.object_name()?;
-        match self.peek().is_symbol("(") {
-            true => Ok(Expression::Call { name, arguments: self.arguments()? }),
-            false => Ok(Expression::Column(name)),
+        if !self.peek().is_symbol("(") {
+            return Ok(Expression::Column(name));
         }
+        let wants_part = ["DATEADD", "DATEDIFF", "DATEPART", "DATENAME"];
+        let arguments = match wants_part.iter().any(|one| one.eq_ignore_ascii_case(name.object())) {
+            true => self.date_arguments(&name)?,
+            false => self.arguments()?,
+        };
+        Ok(Expression::Call { name, arguments })
+    }
+
+    /// The arguments of a function whose first names a part of a date.
+    fn date_arguments(&mut self, function: &ObjectName) -> Parsed<Vec<Expression>> {
+        self.expect_symbol("(")?;
+        if !self.is_at_name() {
+            let name = function.object().to_lowercase();
+            return Err(Message::new(1023, &[&1, &name]).at_line(self.line()));
+        }
+        let mut arguments = vec![Expression::Literal(Value::Text(self.name()?))];
+        if self.accept_symbol(",") {
+            arguments.extend(self.list(Self::expression)?);
+        }
+        self.expect_symbol(")")?;
+        Ok(arguments)
     }
 
     fn arguments(&mut self) -> Parsed<Vec<Expression>> {
@@ -355,6 +384,7 @@ fn tighter(binding: Binding) -> Binding {
         Binding::Or => Binding::And,
         Binding::And => Binding::Not,
         Binding::Not | Binding::Comparison => Binding::Sum,
-        Binding::Sum | Binding::Product => Binding::Product,
+        Binding::Sum => Binding::Product,
+        Binding::Product | Binding::Operand => Binding::Operand,
     }
 }

@@ -23,6 +23,12 @@ impl Parser {
             if parser.accept_word("WHERE") {
                 select.condition = Some(Box::new(parser.condition()?));
             }
+            if parser.accept_words(&["GROUP", "BY"]) {
+                select.group = parser.list(Self::expression)?;
+            }
+            if parser.accept_word("HAVING") {
+                select.having = Some(Box::new(parser.condition()?));
+            }
             if parser.accept_words(&["ORDER", "BY"]) {
                 select.order = parser.list(Self::order_by)?;
             }

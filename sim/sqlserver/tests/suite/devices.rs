@@ -259,6 +259,8 @@ fn several_backups_run_at_once() {
             held.iter().for_each(|(begun, _, _)| begun.recv().unwrap());
             let second = errors(instance, "BACKUP DATABASE pubs TO DISK='x'");
             assert_eq!(second, [3023, 3013]);
+            let offline = errors(instance, "ALTER DATABASE pubs SET OFFLINE");
+            assert_eq!(offline, [5061, 5069], "the backup would end behind it");
             let tail = errors(instance, "BACKUP LOG pubs TO DISK='x' WITH NORECOVERY");
             assert_eq!(tail, [3101, 3013], "a full backup would end behind the tail");
             held.iter().for_each(|(_, go_on, _)| go_on.send(()).unwrap());
@@ -465,6 +467,7 @@ fn one_log_backup_runs_at_once() {
                 ("BACKUP LOG pubs TO DISK='x' WITH NORECOVERY", &[3023, 3013]),
                 ("RESTORE DATABASE pubs FROM DISK='full' WITH REPLACE", &[3101, 3013]),
                 ("DROP DATABASE pubs", &[3702]),
+                ("ALTER DATABASE pubs SET OFFLINE", &[5061, 5069]),
                 ("BACKUP DATABASE pubs TO DISK='y'", &[]),
                 ("EXEC vdisim.change pubs, 5, 5", &[]),
             ] {
@@ -530,7 +533,7 @@ fn a_snapshot_of_a_database_that_is_offline_costs_nothing() {
     let digest = server.digest("pubs");
     server.succeed("ALTER DATABASE pubs SET OFFLINE");
     let backup = "BACKUP DATABASE pubs TO VIRTUAL_DEVICE='nobody' WITH SNAPSHOT";
-    assert_eq!(server.errors(backup), [927, 3013]);
+    assert_eq!(server.errors(backup), [942, 3013]);
     assert_eq!(server.data_files(), 0, "nothing is made for a backup that is refused");
     server.succeed("ALTER DATABASE pubs SET ONLINE");
     assert_eq!(server.digest("pubs"), digest);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fake_sqlserver::catalogue::{Catalogue, ChangedExtent, Content, Filegroup, Pages, Server};
 use fake_sqlserver::messages::MemoryLog;
-use fake_sqlserver::session::{Instance, Login, Session, TextClient};
+use fake_sqlserver::session::{Instance, Login, Parameter, Session, TextClient};
 use mtf::EXTENT_PAGES;
 use rstest::rstest;
 use tempfile::TempDir;
@@ -62,8 +62,12 @@ impl Fixture {
     }
 
     pub(crate) fn run(&mut self, batch: &str) -> Vec<String> {
+        self.run_with(batch, &[])
+    }
+
+    pub(crate) fn run_with(&mut self, batch: &str, parameters: &[Parameter]) -> Vec<String> {
         let mut client = TextClient::default();
-        self.session.execute(batch, &[], &mut client).unwrap();
+        self.session.execute(batch, parameters, &mut client).unwrap();
         client.lines
     }
 

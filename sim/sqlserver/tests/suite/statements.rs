@@ -5,6 +5,7 @@ use fake_sqlserver::sql::{
     Backup, BackupKind, Batch, DeviceKind, Expression, Operand, OptionName, OptionValue,
     ParseOptions, Restore, RestoreKind, Statement, StatementKind, parse,
 };
+use proptest::prelude::*;
 use rstest::rstest;
 
 fn batch(text: &str) -> Batch {
@@ -222,6 +223,90 @@ fn operators_bind_as_in_sql_server() {
         "SELECT 1 WHERE a NOT BETWEEN 1 AND 2 AND b IS NOT NULL",
         "SELECT 1 WHERE NOT ((a >= 1) AND (a <= 2)) AND (NOT (b IS NULL))",
     );
+}
+
+/// A tree of operators, as a text with all brackets, and one with those that the precedence of
+/// operators wants.
+#[derive(Clone, Debug)]
+struct Bracketed {
+    all: String,
+    needed: String,
+    binds: u8,
+}
+
+/// How tightly operators bind. Source: SQL Server's documentation, "Operator precedence".
+const OR: u8 = 0;
+const AND: u8 = 1;
+const NOT: u8 = 2;
+const COMPARISON: u8 = 3;
+const SUM: u8 = 4;
+const PRODUCT: u8 = 5;
+const OPERAND: u8 = 6;
+
+impl Bracketed {
+    /// The text with as few brackets as an operand must have that binds at least as tightly.
+    fn at_least(&self, least: u8) -> String {
+        if self.binds >= least { self.needed.clone() } else { format!("({})", self.needed) }
+    }
+
+    /// All operators are left-associative.
+    fn joined(&self, operator: &str, binds: u8, right: &Self) -> Self {
+        Bracketed {
+            all: format!("({} {operator} {})", self.all, right.all),
+            needed: format!("{} {operator} {}", self.at_least(binds), right.at_least(binds + 1)),
+            binds,
+        }
+    }
+
+    /// A word or sign before it, which binds as `binds` does.
+    fn behind(&self, word: &str, binds: u8) -> Self {
+        Bracketed {
+            all: format!("({word} {})", self.all),
+            needed: format!("{word} {}", self.at_least(binds + 1)),
+            binds,
+        }
+    }
+}
+
+fn numbers() -> impl Strategy<Value = Bracketed> {
+    let leaf = (1_u8..9).prop_map(|number| {
+        let text = number.to_string();
+        Bracketed { all: text.clone(), needed: text, binds: OPERAND }
+    });
+    leaf.prop_recursive(5, 20, 2, |inner| {
+        let products = prop::sample::select(vec!["*", "/", "%"]);
+        let sums = prop::sample::select(vec!["+", "-", "&", "|", "^"]);
+        prop_oneof![
+            3 => (inner.clone(), products, inner.clone())
+                .prop_map(|(left, operator, right)| left.joined(operator, PRODUCT, &right)),
+            2 => (inner.clone(), sums, inner.clone())
+                .prop_map(|(left, operator, right)| left.joined(operator, SUM, &right)),
+            1 => inner.prop_map(|operand| operand.behind("-", SUM)),
+        ]
+    })
+}
+
+fn conditions() -> impl Strategy<Value = Bracketed> {
+    let comparisons = prop::sample::select(vec!["=", "<>", "<", "<=", ">", ">="]);
+    let leaf = (numbers(), comparisons, numbers())
+        .prop_map(|(left, operator, right)| left.joined(operator, COMPARISON, &right));
+    leaf.prop_recursive(4, 8, 2, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone())
+                .prop_map(|(left, right)| left.joined("AND", AND, &right)),
+            (inner.clone(), inner.clone()).prop_map(|(left, right)| left.joined("OR", OR, &right)),
+            inner.prop_map(|operand| operand.behind("NOT", NOT)),
+        ]
+    })
+}
+
+proptest! {
+    // Catches: an operator that binds tighter or looser than another, or from the right, in any tree.
+    #[test]
+    fn brackets_that_change_nothing_may_be_left_out(condition in conditions()) {
+        let read = |condition: &str| statement(&format!("SELECT 1 WHERE {condition}"));
+        prop_assert_eq!(read(&condition.needed), read(&condition.all));
+    }
 }
 
 #[test]
