@@ -6,6 +6,10 @@ use super::token::TokenKind;
 use crate::messages::Message;
 use crate::value::{DataType, Decimal, Value};
 
+/// Operators of an expression with all that it holds. Expressions are walked by recursion, for which the
+/// stack has to do.
+const MAX_OPERATORS: u32 = 250;
+
 /// How tightly operators bind, from the loosest. Source: SQL Server's documentation, "Operator
 /// precedence". A sign binds as a sum does: `-100 / -100 * 10` is `-(100 / -(100 * 10))`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,34 +42,52 @@ impl Parser {
 
     /// Operands joined by operators that bind at least as tightly as `least`.
     fn binary(&mut self, least: Binding) -> Parsed<Expression> {
-        self.deeper(|parser| {
-            let mut left = match parser.peek().is_word("NOT") && least <= Binding::Not {
-                true => {
-                    parser.next();
-                    let condition = parser.binary(Binding::Not)?;
-                    parser.check_operand(&condition, Binding::Not)?;
-                    Expression::Not(Box::new(condition))
-                }
-                false => parser.operand()?,
-            };
-            loop {
-                if least <= Binding::Comparison
-                    && let Some(comparison) = parser.word_comparison(&left)?
-                {
-                    left = comparison;
-                    continue;
-                }
-                let Some((operator, binding)) = parser.operator().filter(|(_, b)| *b >= least)
-                else {
-                    return Ok(left);
-                };
-                parser.check_operand(&left, binding)?;
-                parser.next();
-                let right = parser.binary(tighter(binding))?;
-                parser.check_operand(&right, binding)?;
-                left = joined(operator, left, right);
+        if self.expressions == 0 {
+            self.operators = 0;
+        }
+        self.expressions += 1;
+        let read = self.deeper(|parser| parser.chain(least));
+        self.expressions -= 1;
+        read
+    }
+
+    fn chain(&mut self, least: Binding) -> Parsed<Expression> {
+        let mut left = match self.peek().is_word("NOT") && least <= Binding::Not {
+            true => {
+                self.next();
+                let condition = self.binary(Binding::Not)?;
+                self.check_operand(&condition, Binding::Not)?;
+                Expression::Not(Box::new(condition))
             }
-        })
+            false => self.operand()?,
+        };
+        loop {
+            if least <= Binding::Comparison
+                && let Some(comparison) = self.word_comparison(&left)?
+            {
+                self.count_operator()?;
+                left = comparison;
+                continue;
+            }
+            let Some((operator, binding)) = self.operator().filter(|(_, b)| *b >= least) else {
+                return Ok(left);
+            };
+            self.count_operator()?;
+            self.check_operand(&left, binding)?;
+            self.next();
+            let right = self.binary(tighter(binding))?;
+            self.check_operand(&right, binding)?;
+            left = joined(operator, left, right);
+        }
+    }
+
+    /// A chain of operators is a deep tree, too.
+    fn count_operator(&mut self) -> Parsed<()> {
+        if self.operators == MAX_OPERATORS {
+            return Err(self.too_deep());
+        }
+        self.operators += 1;
+        Ok(())
     }
 
     /// AND, OR and NOT want conditions, the other operators want none.

@@ -22,6 +22,10 @@ pub(super) struct Parser {
     tokens: Vec<Token>,
     at: usize,
     depth: u32,
+    /// Expressions that are being read, each in the one before.
+    pub(super) expressions: u32,
+    /// Operators in the outermost of them.
+    pub(super) operators: u32,
     /// Variables declared so far, in lower case.
     declared: HashSet<String>,
     /// Mistakes that do not end the reading.
@@ -31,7 +35,15 @@ pub(super) struct Parser {
 impl Parser {
     /// A parser over `tokens`, which end with [`TokenKind::End`].
     pub(super) fn new(tokens: Vec<Token>, declared: HashSet<String>) -> Self {
-        Parser { tokens, at: 0, depth: 0, declared, mistakes: Vec::new() }
+        Parser {
+            tokens,
+            at: 0,
+            depth: 0,
+            expressions: 0,
+            operators: 0,
+            declared,
+            mistakes: Vec::new(),
+        }
     }
 
     pub(super) fn peek(&self) -> &Token {
@@ -61,12 +73,16 @@ impl Parser {
     /// Runs `read` one level deeper.
     pub(super) fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth == MAX_DEPTH {
-            return Err(Message::new(191, &[]).at_line(self.line()));
+            return Err(self.too_deep());
         }
         self.depth += 1;
         let result = read(self);
         self.depth -= 1;
         result
+    }
+
+    pub(super) fn too_deep(&self) -> Message {
+        Message::new(191, &[]).at_line(self.line())
     }
 
     /// The mistake of the next token standing where it stands: 156 for a keyword, else 102.

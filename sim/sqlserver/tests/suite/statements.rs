@@ -335,6 +335,15 @@ fn nesting_has_a_limit() {
         mistakes(&format!("SELECT {}1", "-".repeat(99_999).replace("--", "- - ")))[0].0,
         191
     );
+    for chain in [" + 1", " * 1", " + (1 + 1)", " + ABS(1 + 1)"] {
+        assert_eq!(mistakes(&format!("SELECT 1{}", chain.repeat(100_000)))[0].0, 191, "{chain}");
+    }
+    for chain in [" OR 1 = 1", " IS NULL"] {
+        let condition = format!("IF 1 IS NULL{} PRINT ''", chain.repeat(100_000));
+        assert_eq!(mistakes(&condition)[0].0, 191, "{chain}");
+    }
+    let long = format!("SELECT 1{0}, 1{0}, 1{0}", " + 1".repeat(200));
+    assert!(matches!(statement(&long), StatementKind::Select(_)));
     let shallow = format!("SELECT {}1{}", "(".repeat(20), ")".repeat(20));
     assert!(matches!(statement(&shallow), StatementKind::Select(_)));
 }
