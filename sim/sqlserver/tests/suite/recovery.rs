@@ -1,5 +1,10 @@
 //! What the recovery model and the tail of the log allow.
 
+use std::thread;
+
+use vdi_protocol::CommandCode;
+
+use crate::devices::{self, client_that, errors, held_client, watched};
 use crate::server::{Fixture, shown};
 
 // Catches: a chain that only a full backup begins again, one that cannot be restored.
@@ -43,4 +48,48 @@ fn a_simple_database_is_restored_to_no_time() {
     server.succeed("ALTER DATABASE pubs SET RECOVERY SIMPLE; BACKUP DATABASE pubs TO DISK='full'");
     let batch = "RESTORE DATABASE copy FROM DISK='full' WITH STOPAT='2030-01-01'";
     assert_eq!(server.errors(batch), [3145, 3013]);
+}
+
+// Catches: changes that come behind the tail of the log while it is taken, and are in no backup; a database
+// that cannot be used though the backup has failed; a tail that takes the database back before itself.
+#[test]
+fn nothing_changes_behind_the_tail_of_the_log() {
+    watched(|| {
+        let server = Fixture::new();
+        let instance = &server.instance;
+        let change = "EXEC vdisim.change pubs, 5, 5";
+        assert_eq!(errors(instance, "BACKUP DATABASE pubs TO DISK='full'"), [0_u32; 0]);
+        assert_eq!(errors(instance, change), [0_u32; 0]);
+        let backup = "BACKUP LOG pubs TO VIRTUAL_DEVICE='tail' WITH NORECOVERY, COPY_ONLY";
+        let flush = Some(CommandCode::FLUSH);
+        let losing = client_that(instance, "tail", vec![Vec::new()], flush);
+        assert_eq!(errors(instance, backup).last(), Some(&3013));
+        losing.join().unwrap();
+        assert_eq!(errors(instance, change), [0_u32; 0], "the backup has failed");
+
+        let (begun, go_on, client) = held_client(instance, "tail", Vec::new(), 0);
+        thread::scope(|scope| {
+            let statement = scope.spawn(move || errors(instance, backup));
+            begun.recv().unwrap();
+            assert_eq!(errors(instance, change), [927]);
+            assert_eq!(errors(instance, "BACKUP DATABASE pubs TO DISK='x'"), [3023, 3013]);
+            go_on.send(()).unwrap();
+            assert_eq!(statement.join().unwrap(), [0_u32; 0]);
+        });
+        let reader = devices::client(instance, "back", vec![client.join().unwrap()]);
+        let early = "RESTORE LOG pubs FROM VIRTUAL_DEVICE='back' WITH STOPAT='2001-01-01'";
+        assert_eq!(errors(instance, early), [4335, 3013]);
+        reader.join().unwrap();
+        let recover = "RESTORE DATABASE pubs WITH RECOVERY";
+        assert_eq!(errors(instance, recover), [0_u32; 0]);
+        for batch in [
+            change,
+            "BACKUP LOG pubs TO DISK='log'",
+            "RESTORE DATABASE copy FROM DISK='full' WITH NORECOVERY",
+            "RESTORE LOG copy FROM DISK='log'",
+        ] {
+            assert_eq!(errors(instance, batch), [0_u32; 0], "{batch}");
+        }
+        assert_eq!(server.digest("copy"), server.digest("pubs"));
+    });
 }
